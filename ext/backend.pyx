@@ -1,0 +1,124 @@
+"""The process-wide part of llama.cpp: backends, devices, the log."""
+
+import logging
+import os
+import threading
+
+from pyllama._ext.bridge cimport pyl_quiet_common_log
+from pyllama._ext.ggml cimport (
+    GGML_BACKEND_DEVICE_TYPE_ACCEL,
+    GGML_BACKEND_DEVICE_TYPE_CPU,
+    GGML_BACKEND_DEVICE_TYPE_GPU,
+    GGML_BACKEND_DEVICE_TYPE_IGPU,
+    GGML_LOG_LEVEL_CONT,
+    GGML_LOG_LEVEL_DEBUG,
+    GGML_LOG_LEVEL_ERROR,
+    GGML_LOG_LEVEL_INFO,
+    GGML_LOG_LEVEL_WARN,
+    ggml_backend_dev_count,
+    ggml_backend_dev_description,
+    ggml_backend_dev_get,
+    ggml_backend_dev_get_type,
+    ggml_backend_dev_memory,
+    ggml_backend_dev_name,
+    ggml_backend_dev_t,
+    ggml_backend_load_all_from_path,
+    ggml_log_level,
+)
+from pyllama._ext.llama cimport (
+    llama_backend_init,
+    llama_log_set,
+    llama_max_parallel_sequences,
+    llama_print_system_info,
+    llama_supports_gpu_offload,
+    llama_supports_mlock,
+    llama_supports_mmap,
+    llama_version,
+)
+
+_logger = logging.getLogger("pyllama.native")
+_lock = threading.Lock()
+_is_initialised = False
+_last_level = logging.INFO
+
+_LEVELS = {
+    GGML_LOG_LEVEL_DEBUG: logging.DEBUG,
+    # llama.cpp's INFO is a page a model load: it is our DEBUG.
+    GGML_LOG_LEVEL_INFO: logging.DEBUG,
+    GGML_LOG_LEVEL_WARN: logging.WARNING,
+    GGML_LOG_LEVEL_ERROR: logging.ERROR,
+}
+
+_KINDS = {
+    GGML_BACKEND_DEVICE_TYPE_CPU: "cpu",
+    GGML_BACKEND_DEVICE_TYPE_GPU: "gpu",
+    GGML_BACKEND_DEVICE_TYPE_IGPU: "igpu",
+    GGML_BACKEND_DEVICE_TYPE_ACCEL: "accel",
+}
+
+
+cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noexcept with gil:
+    # Called from any thread of llama.cpp; nothing may escape into C.
+    global _last_level
+    try:
+        if level != GGML_LOG_LEVEL_CONT:
+            _last_level = _LEVELS.get(level, logging.DEBUG)
+        message = text.decode("utf-8", "replace").strip()
+        # Progress dots come one at a time, as continuations: they say nothing in a log.
+        if message.strip("."):
+            _logger.log(_last_level, "%s", message)
+    except BaseException:  # noqa: B036
+        pass
+
+
+def initialise():
+    global _is_initialised
+    folder = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(__file__)), "lib"))
+    cdef const char * path = folder
+    with _lock:
+        if _is_initialised:
+            return
+        llama_log_set(_on_log, NULL)
+        pyl_quiet_common_log()
+        # Where the backends are plain libraries they are linked already, and this finds none.
+        with nogil:
+            ggml_backend_load_all_from_path(path)
+            llama_backend_init()
+        _is_initialised = True
+
+
+def devices():
+    initialise()
+    cdef size_t free = 0
+    cdef size_t total = 0
+    cdef ggml_backend_dev_t device
+    found = []
+    for index in range(ggml_backend_dev_count()):
+        device = ggml_backend_dev_get(index)
+        ggml_backend_dev_memory(device, &free, &total)
+        found.append({
+            "name": ggml_backend_dev_name(device).decode(),
+            "description": ggml_backend_dev_description(device).decode("utf-8", "replace"),
+            "kind": _KINDS.get(ggml_backend_dev_get_type(device), "other"),
+            "free_bytes": free,
+            "total_bytes": total,
+        })
+    return found
+
+
+def system_info():
+    initialise()
+    return llama_print_system_info().decode("utf-8", "replace").strip()
+
+
+def llama_cpp_version():
+    return llama_version().decode()
+
+
+def features():
+    return {
+        "mmap": bool(llama_supports_mmap()),
+        "mlock": bool(llama_supports_mlock()),
+        "gpu_offload": bool(llama_supports_gpu_offload()),
+        "max_sequences": llama_max_parallel_sequences(),
+    }

@@ -1,0 +1,6 @@
+from pyllama._ext.llama cimport llama_batch
+
+
+cdef class Batch:
+    cdef llama_batch raw
+    cdef readonly int capacity

@@ -1,0 +1,40 @@
+# The C face of llama-common: ext/bridge/bridge.h, in header order.
+
+from libc.stdint cimport int32_t, uint32_t
+
+from pyllama._ext.ggml cimport ggml_abort_callback
+from pyllama._ext.llama cimport llama_context, llama_model, llama_token
+
+
+cdef extern from "bridge.h" nogil:
+    const char * pyl_last_error()
+    void pyl_free(char * text)
+    void pyl_quiet_common_log()
+
+    ctypedef struct pyl_options
+    char * pyl_options_table()
+    pyl_options * pyl_options_new()
+    void pyl_options_free(pyl_options * options)
+    bint pyl_options_set(pyl_options * options, const char * arg, const char * value, const char * value2)
+    bint pyl_options_finish(pyl_options * options)
+    char * pyl_options_values(const pyl_options * options)
+
+    llama_model * pyl_model_load(pyl_options * options, const char * path)
+    llama_context * pyl_context_new(
+        pyl_options * options, llama_model * model, ggml_abort_callback abort_callback, void * abort_data)
+
+    ctypedef struct pyl_chat
+    pyl_chat * pyl_chat_new(const llama_model * model, const char * template_override, bint use_jinja)
+    void pyl_chat_free(pyl_chat * chat)
+    char * pyl_chat_source(const pyl_chat * chat)
+    char * pyl_chat_caps(const pyl_chat * chat)
+    char * pyl_chat_apply(const pyl_chat * chat, const char * request)
+
+    ctypedef struct pyl_sampler
+    pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params)
+    void pyl_sampler_free(pyl_sampler * sampler)
+    bint pyl_sampler_is_greedy(const pyl_sampler * sampler)
+    uint32_t pyl_sampler_seed(const pyl_sampler * sampler)
+    bint pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens)
+    bint pyl_sample_rows(
+        llama_context * ctx, pyl_sampler ** samplers, const int32_t * rows, size_t n, llama_token * tokens)

@@ -1,0 +1,105 @@
+// The C face of llama-common: what the Cython modules see of it.
+//
+// llama-common is C++ with wide structs of std types, so none of it crosses this line: plain
+// structs, C strings and JSON text do. A function that can fail returns NULL, false or a negative
+// number and leaves its reason in pyl_last_error() of the calling thread. No exception leaves.
+
+#pragma once
+
+#include "llama.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#    define PYL_API __declspec(dllexport)
+#else
+#    define PYL_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- errors ---------------------------------------------------------------------------------
+
+// Reason of the calling thread's last failure; valid until its next bridge call.
+PYL_API const char * pyl_last_error(void);
+
+// Frees a string that a bridge function returned.
+PYL_API void pyl_free(char * text);
+
+// Silences llama-common's own logger, which writes to the terminal.
+PYL_API void pyl_quiet_common_log(void);
+
+// ---- options: llama.cpp's own option table (common/arg.h) -------------------------------------
+
+typedef struct pyl_options pyl_options;
+
+// The server's option table as JSON: [{args, args_neg, env, kind, hint, help, is_sampling}].
+// kind is one of "flag", "bool", "int", "string", "pair": how many values the option takes.
+PYL_API char * pyl_options_table(void);
+
+PYL_API pyl_options * pyl_options_new(void);
+PYL_API void          pyl_options_free(pyl_options * options);
+
+// Applies one option by any of its spellings ("-c", "--ctx-size", "--no-mmap").
+// value and value2 are NULL where the option takes none.
+PYL_API bool pyl_options_set(pyl_options * options, const char * arg, const char * value, const char * value2);
+
+// Resolves defaults that depend on each other. Call once, after the last pyl_options_set.
+PYL_API bool pyl_options_finish(pyl_options * options);
+
+// The values that pyllama reads back, as a JSON object.
+PYL_API char * pyl_options_values(const pyl_options * options);
+
+// ---- model and context --------------------------------------------------------------------------
+
+// Loads a model as the options say, fitted to the memory of the devices if they ask for that.
+PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
+
+// Makes a context for a model that was loaded with the same options, and warms it up.
+PYL_API struct llama_context * pyl_context_new(
+    pyl_options * options, struct llama_model * model, ggml_abort_callback abort_callback, void * abort_data);
+
+// ---- chat templates -------------------------------------------------------------------------------
+
+typedef struct pyl_chat pyl_chat;
+
+// template_override: Jinja source or the name of a built-in template; NULL takes the model's own.
+PYL_API pyl_chat * pyl_chat_new(const struct llama_model * model, const char * template_override, bool use_jinja);
+PYL_API void       pyl_chat_free(pyl_chat * chat);
+
+PYL_API char * pyl_chat_source(const pyl_chat * chat);
+PYL_API char * pyl_chat_caps(const pyl_chat * chat);
+
+// Renders a chat. request: {messages, add_generation_prompt?, chat_template_kwargs?, enable_thinking?}.
+// Returns {prompt, generation_prompt, additional_stops, preserved_tokens, format}.
+PYL_API char * pyl_chat_apply(const pyl_chat * chat, const char * request);
+
+// ---- samplers ---------------------------------------------------------------------------------------
+
+typedef struct pyl_sampler pyl_sampler;
+
+// params: the fields of pyllama.params.SamplingParams as a JSON object.
+PYL_API pyl_sampler * pyl_sampler_new(const struct llama_model * model, const char * params);
+PYL_API void          pyl_sampler_free(pyl_sampler * sampler);
+
+// True if this sampler is an arg-max that needs neither history nor the sampler chain.
+PYL_API bool pyl_sampler_is_greedy(const pyl_sampler * sampler);
+
+// The seed in use, drawn where the request asked for a random one.
+PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
+
+// Feeds prompt tokens to the penalties' history.
+PYL_API bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens);
+
+// Samples and accepts one token for each of n rows of the last decoded batch.
+// rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token.
+PYL_API bool pyl_sample_rows(
+    struct llama_context * ctx, pyl_sampler * const * samplers, const int32_t * rows, size_t n, llama_token * tokens);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,27 @@
+#include "bridge.h"
+#include "guard.h"
+
+#include "log.h"
+
+#include <climits>
+
+namespace pyl {
+
+std::string & last_error() {
+    thread_local std::string message;
+    return message;
+}
+
+}  // namespace pyl
+
+const char * pyl_last_error(void) {
+    return pyl::last_error().c_str();
+}
+
+void pyl_free(char * text) {
+    std::free(text);
+}
+
+void pyl_quiet_common_log(void) {
+    common_log_set_verbosity_thold(INT_MIN);
+}

@@ -1,0 +1,62 @@
+#include "bridge.h"
+#include "guard.h"
+#include "options.h"
+
+#include "fit.h"
+
+#include <stdexcept>
+
+namespace {
+
+// One tiny decode, so that the first request does not pay for lazy initialisation.
+void warm_up(llama_context * ctx, const llama_model * model) {
+    const llama_vocab * vocab = llama_model_get_vocab(model);
+    llama_token         token = llama_vocab_bos(vocab);
+    if (token == LLAMA_TOKEN_NULL) {
+        token = 0;
+    }
+    llama_decode(ctx, llama_batch_get_one(&token, 1));
+    llama_memory_clear(llama_get_memory(ctx), true);
+    llama_synchronize(ctx);
+}
+
+}  // namespace
+
+llama_model * pyl_model_load(pyl_options * options, const char * path) {
+    return pyl::guarded(static_cast<llama_model *>(nullptr), [&] {
+        auto & params    = options->params;
+        auto   mparams   = common_model_params_to_llama(params);
+        options->cparams = common_context_params_to_llama(params);
+        if (params.fit_params) {
+            common_fit_params(
+                path, &mparams, &options->cparams, params.tensor_split, params.tensor_buft_overrides.data(),
+                params.fit_params_target.data(), params.fit_params_min_ctx, nullptr, GGML_LOG_LEVEL_ERROR);
+        }
+        llama_model * model = llama_model_load_from_file(path, mparams);
+        if (model == nullptr) {
+            throw std::runtime_error("llama_model_load_from_file refused the file");
+        }
+        options->is_loaded = true;
+        return model;
+    });
+}
+
+llama_context * pyl_context_new(
+    pyl_options * options, llama_model * model, ggml_abort_callback abort_callback, void * abort_data) {
+    return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
+        if (!options->is_loaded) {
+            throw std::logic_error("the model was not loaded with these options");
+        }
+        auto cparams                = options->cparams;
+        cparams.abort_callback      = abort_callback;
+        cparams.abort_callback_data = abort_data;
+        llama_context * ctx         = llama_init_from_model(model, cparams);
+        if (ctx == nullptr) {
+            throw std::runtime_error("llama_init_from_model refused the parameters");
+        }
+        if (options->params.warmup && llama_model_has_decoder(model)) {
+            warm_up(ctx, model);
+        }
+        return ctx;
+    });
+}

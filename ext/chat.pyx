@@ -1,0 +1,50 @@
+"""A model's chat template, rendered by llama-common. Any thread may use it."""
+
+import json
+
+from pyllama._ext.bridge cimport (
+    pyl_chat,
+    pyl_chat_apply,
+    pyl_chat_caps,
+    pyl_chat_free,
+    pyl_chat_new,
+    pyl_chat_source,
+)
+from pyllama._ext.check cimport fail, take_text
+from pyllama._ext.model cimport Model
+
+
+cdef class ChatTemplate:
+    cdef pyl_chat * ptr
+    cdef Model model
+
+    def __cinit__(self, Model model not None, str template=None, *, bint use_jinja=True):
+        self.model = model
+        model.checked()
+        source = None if template is None else template.encode()
+        cdef const char * c_source = NULL
+        if source is not None:
+            c_source = source
+        self.ptr = pyl_chat_new(model.ptr, c_source, use_jinja)
+        if self.ptr is NULL:
+            fail("common_chat_templates_init")
+
+    def __dealloc__(self):
+        pyl_chat_free(self.ptr)
+
+    def apply(self, str request not None):
+        self.model.checked()
+        data = request.encode("utf-8", "replace")
+        cdef const char * c_request = data
+        cdef char * answer
+        with nogil:
+            answer = pyl_chat_apply(self.ptr, c_request)
+        return json.loads(take_text(answer, "common_chat_templates_apply"))
+
+    @property
+    def source(self):
+        return take_text(pyl_chat_source(self.ptr), "common_chat_templates_source")
+
+    @property
+    def caps(self):
+        return json.loads(take_text(pyl_chat_caps(self.ptr), "common_chat_templates_get_caps"))

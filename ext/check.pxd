@@ -1,0 +1,19 @@
+# The one place where a result of C becomes a Python exception.
+
+from pyllama._ext.bridge cimport pyl_free, pyl_last_error
+from pyllama.errors import NativeError
+
+
+cdef inline int fail(str where) except -1:
+    """Raise the bridge's last error of this thread."""
+    raise NativeError(where, pyl_last_error().decode("utf-8", "replace"))
+
+
+cdef inline str take_text(char * text, str where):
+    """Turn a string of the bridge into a str and free it; NULL raises."""
+    if text is NULL:
+        fail(where)
+    try:
+        return text.decode("utf-8", "replace")
+    finally:
+        pyl_free(text)

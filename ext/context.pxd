@@ -1,0 +1,10 @@
+from pyllama._ext.llama cimport llama_context
+from pyllama._ext.model cimport Model
+
+
+cdef class Context:
+    cdef llama_context * ptr
+    cdef Model model
+    cdef int _abort
+    cdef int _n_vocab
+    cdef llama_context * checked(self) except NULL

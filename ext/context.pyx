@@ -1,0 +1,146 @@
+"""A context: KV cells, compute buffers, decode. One thread at a time may use it."""
+
+import warnings
+
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy
+
+from pyllama._ext.batch cimport Batch
+from pyllama._ext.bridge cimport pyl_context_new
+from pyllama._ext.check cimport fail
+from pyllama._ext.ggml cimport c_bool
+from pyllama._ext.llama cimport (
+    llama_batch,
+    llama_context,
+    llama_decode,
+    llama_free,
+    llama_get_logits_ith,
+    llama_model_get_vocab,
+    llama_n_batch,
+    llama_n_ctx,
+    llama_n_ctx_seq,
+    llama_n_seq_max,
+    llama_n_threads,
+    llama_n_threads_batch,
+    llama_n_ubatch,
+    llama_set_n_threads,
+    llama_synchronize,
+    llama_vocab_n_tokens,
+)
+from pyllama._ext.model cimport Model
+
+from pyllama.errors import NativeError
+
+# What llama_decode returns where nothing is broken.
+DECODE_OK = 0
+DECODE_NO_KV_CELLS = 1
+DECODE_ABORTED = 2
+
+
+cdef c_bool _should_abort(void * data) noexcept nogil:
+    # SAFETY: points at Context._abort, which lives as long as the llama_context.
+    return (<int *> data)[0] != 0
+
+
+cdef class Context:
+
+    def __cinit__(self, Model model not None):
+        self.model = model
+        model.checked()
+        with nogil:
+            self.ptr = pyl_context_new(model.options.ptr, model.ptr, _should_abort, &self._abort)
+        if self.ptr is NULL:
+            fail("llama_init_from_model")
+        self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
+
+    def __dealloc__(self):
+        if self.ptr is not NULL:
+            warnings.warn("a context was never closed", ResourceWarning, source=self)
+            llama_free(self.ptr)
+
+    cdef llama_context * checked(self) except NULL:
+        if self.ptr is NULL:
+            raise RuntimeError("the context is closed")
+        self.model.checked()
+        return self.ptr
+
+    def close(self):
+        cdef llama_context * ptr = self.ptr
+        self.ptr = NULL
+        if ptr is not NULL:
+            with nogil:
+                llama_free(ptr)
+
+    def decode(self, Batch batch not None):
+        cdef llama_context * ctx = self.checked()
+        cdef llama_batch raw = batch.raw
+        cdef int32_t i
+        cdef int32_t status
+        if raw.n_tokens < 1:
+            raise ValueError("the batch is empty")
+        if raw.n_tokens > <int32_t> llama_n_batch(ctx):
+            raise ValueError(f"{raw.n_tokens} tokens in a batch, n_batch is {llama_n_batch(ctx)}")
+        # llama.cpp checks these too, but what it does about it depends on the build.
+        for i in range(raw.n_tokens):
+            if not 0 <= raw.token[i] < self._n_vocab:
+                raise ValueError(f"token id {raw.token[i]} is outside of the vocabulary of {self._n_vocab}")
+            if not 0 <= raw.seq_id[i][0] < 256:
+                raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, 256)")
+        self._abort = 0
+        with nogil:
+            status = llama_decode(ctx, raw)
+            llama_synchronize(ctx)
+        if status < 0:
+            raise NativeError("llama_decode", status)
+        return status
+
+    def abort(self):
+        # Any thread may set the flag: the compute threads only read it.
+        self._abort = 1
+
+    def logits(self, int row):
+        cdef llama_context * ctx = self.checked()
+        cdef float * logits = llama_get_logits_ith(ctx, row)
+        if logits is NULL:
+            raise ValueError(f"batch row {row} asked for no logits")
+        data = bytearray(self._n_vocab * sizeof(float))
+        cdef char * target = data
+        memcpy(target, logits, self._n_vocab * sizeof(float))
+        return memoryview(data).cast("f")
+
+    def set_threads(self, int n_threads, int n_threads_batch):
+        if n_threads < 1 or n_threads_batch < 1:
+            raise ValueError("a context needs at least one thread")
+        llama_set_n_threads(self.checked(), n_threads, n_threads_batch)
+
+    @property
+    def is_open(self):
+        return self.ptr is not NULL
+
+    @property
+    def n_ctx(self):
+        return llama_n_ctx(self.checked())
+
+    @property
+    def n_ctx_seq(self):
+        return llama_n_ctx_seq(self.checked())
+
+    @property
+    def n_batch(self):
+        return llama_n_batch(self.checked())
+
+    @property
+    def n_ubatch(self):
+        return llama_n_ubatch(self.checked())
+
+    @property
+    def n_seq_max(self):
+        return llama_n_seq_max(self.checked())
+
+    @property
+    def n_threads(self):
+        return llama_n_threads(self.checked())
+
+    @property
+    def n_threads_batch(self):
+        return llama_n_threads_batch(self.checked())

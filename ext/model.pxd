@@ -1,0 +1,9 @@
+from pyllama._ext.llama cimport llama_model
+from pyllama._ext.options cimport Options
+
+
+cdef class Model:
+    cdef llama_model * ptr
+    cdef Options options
+    cdef readonly str path
+    cdef llama_model * checked(self) except NULL

@@ -1,0 +1,89 @@
+"""Sampler chains of llama-common, and one call that samples every row of a step."""
+
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc
+
+from pyllama._ext.bridge cimport (
+    pyl_sample_rows,
+    pyl_sampler,
+    pyl_sampler_accept_prompt,
+    pyl_sampler_free,
+    pyl_sampler_is_greedy,
+    pyl_sampler_new,
+    pyl_sampler_seed,
+)
+from pyllama._ext.check cimport fail
+from pyllama._ext.context cimport Context
+from pyllama._ext.llama cimport llama_context, llama_token
+from pyllama._ext.model cimport Model
+
+
+cdef class Sampler:
+    cdef pyl_sampler * ptr
+    cdef Model model
+
+    def __cinit__(self, Model model not None, str params not None):
+        self.model = model
+        model.checked()
+        data = params.encode()
+        cdef const char * c_params = data
+        with nogil:
+            self.ptr = pyl_sampler_new(model.ptr, c_params)
+        if self.ptr is NULL:
+            fail("common_sampler_init")
+
+    def __dealloc__(self):
+        pyl_sampler_free(self.ptr)
+
+    def accept_prompt(self, list tokens not None):
+        cdef size_t n = len(tokens)
+        cdef llama_token * ids = <llama_token *> malloc((n + 1) * sizeof(llama_token))
+        cdef bint is_accepted
+        if ids is NULL:
+            raise MemoryError()
+        try:
+            for i in range(n):
+                ids[i] = tokens[i]
+            with nogil:
+                is_accepted = pyl_sampler_accept_prompt(self.ptr, ids, n)
+            if not is_accepted:
+                fail("common_sampler_accept")
+        finally:
+            free(ids)
+
+    @property
+    def is_greedy(self):
+        return bool(pyl_sampler_is_greedy(self.ptr))
+
+    @property
+    def seed(self):
+        return pyl_sampler_seed(self.ptr)
+
+
+def sample_rows(Context context not None, list samplers not None, list rows not None):
+    cdef llama_context * ctx = context.checked()
+    cdef size_t n = len(rows)
+    if len(samplers) != n:
+        raise ValueError(f"{len(samplers)} samplers for {n} rows")
+    if n == 0:
+        return []
+    cdef pyl_sampler ** pointers = <pyl_sampler **> malloc(n * sizeof(pyl_sampler *))
+    cdef int32_t * indices = <int32_t *> malloc(n * sizeof(int32_t))
+    cdef llama_token * tokens = <llama_token *> malloc(n * sizeof(llama_token))
+    cdef bint is_sampled
+    try:
+        if pointers is NULL or indices is NULL or tokens is NULL:
+            raise MemoryError()
+        for i in range(n):
+            pointers[i] = (<Sampler?> samplers[i]).ptr
+            indices[i] = rows[i]
+        # SAFETY: `samplers` holds a reference to each sampler for the length of the call.
+        with nogil:
+            is_sampled = pyl_sample_rows(ctx, pointers, indices, n, tokens)
+        if not is_sampled:
+            fail("pyl_sample_rows")
+        return [tokens[i] for i in range(n)]
+    finally:
+        free(pointers)
+        free(indices)
+        free(tokens)

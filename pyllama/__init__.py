@@ -1,0 +1,57 @@
+"""llama.cpp inside a Python process: `from pyllama import Llama`."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyllama.errors import PyllamaError
+    from pyllama.generation import Generation
+    from pyllama.llm import EngineStatus, Llama, Prompt
+    from pyllama.params import GenerationParams, SamplingParams
+    from pyllama.results import Completion, Delta, ModelInfo, Timings, Usage
+
+try:
+    __version__ = version("pyllama")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0.0.0"
+
+_HOMES = {
+    "Completion": "pyllama.results",
+    "Delta": "pyllama.results",
+    "EngineStatus": "pyllama.llm",
+    "Generation": "pyllama.generation",
+    "GenerationParams": "pyllama.params",
+    "Llama": "pyllama.llm",
+    "ModelInfo": "pyllama.results",
+    "Prompt": "pyllama.llm",
+    "PyllamaError": "pyllama.errors",
+    "SamplingParams": "pyllama.params",
+    "Timings": "pyllama.results",
+    "Usage": "pyllama.results",
+}
+
+__all__ = [
+    "Completion",
+    "Delta",
+    "EngineStatus",
+    "Generation",
+    "GenerationParams",
+    "Llama",
+    "ModelInfo",
+    "Prompt",
+    "PyllamaError",
+    "SamplingParams",
+    "Timings",
+    "Usage",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `pyllama --version` and the settings need no compiled module.
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,136 @@
+"""Every exception that pyllama raises on purpose; a leaf module that imports nothing.
+
+The tree is ordered by who must act::
+
+    PyllamaError
+    ├─ ConfigError(ValueError)          the operator, before anything is served
+    │  └─ UnknownOption(TypeError)        an option that does not exist; names the nearest
+    ├─ ModelLoadError                   the operator: the file, the reason, the remedy
+    │  └─ ModelNotFound
+    ├─ InvalidRequest(ValueError)       the caller: 400, with the field's name
+    │  ├─ ContextOverflow                 the prompt does not fit the context
+    │  └─ Unsupported                     a field that exists, but not here (yet)
+    ├─ CapacityError                    the caller, later
+    │  ├─ QueueFull                       429
+    │  ├─ NotReady                        503: the model is still loading
+    │  └─ Draining                        503: the engine is shutting down
+    ├─ Cancelled                        nobody: the client left
+    └─ EngineError                      us: 500
+       └─ NativeError                     llama.cpp refused a call
+"""
+
+from __future__ import annotations
+
+
+class PyllamaError(Exception):
+    """Base of every exception that pyllama raises on purpose."""
+
+
+class ConfigError(PyllamaError, ValueError):
+    """A setting has a value that cannot be honoured."""
+
+
+class UnknownOption(ConfigError, TypeError):
+    """An option does not exist; the message names the nearest one that does."""
+
+
+class ModelLoadError(PyllamaError):
+    """A model file could not be loaded.
+
+    Args:
+        path: the file or model reference.
+        reason: what is wrong with it.
+        remedy: what to do about it, one sentence.
+    """
+
+    def __init__(self, path: str, reason: str, remedy: str = "") -> None:
+        self.path = path
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{path}: {reason}" + (f" {remedy}" if remedy else ""))
+
+
+class ModelNotFound(ModelLoadError):
+    """The model file or reference does not exist, or could not be fetched."""
+
+
+class InvalidRequest(PyllamaError, ValueError):
+    """A request that can never succeed as it stands.
+
+    Args:
+        message: what is wrong, and what would be right.
+        param: path of the offending field (``messages[0].role``), if there is one.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        self.message = message
+        self.param = param
+        super().__init__(message)
+
+
+class ContextOverflow(InvalidRequest):
+    """A prompt that leaves no room for one generated token in a slot's context.
+
+    Args:
+        n_prompt_tokens: tokens of the prompt.
+        n_ctx: KV cells that one request may use.
+    """
+
+    def __init__(self, n_prompt_tokens: int, n_ctx: int) -> None:
+        self.n_prompt_tokens = n_prompt_tokens
+        self.n_ctx = n_ctx
+        super().__init__(
+            f"the request exceeds the available context size: the prompt has {n_prompt_tokens} "
+            f"tokens, the context {n_ctx}; shorten the prompt or raise --ctx-size"
+        )
+
+
+class Unsupported(InvalidRequest):
+    """A field that the dialect defines but this server cannot honour."""
+
+
+class CapacityError(PyllamaError):
+    """No room now; the same request may succeed later.
+
+    Args:
+        message: what is full.
+        retry_after_s: seconds after which a retry makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class QueueFull(CapacityError):
+    """The bounded waiting queue is full."""
+
+
+class NotReady(CapacityError):
+    """The model is still loading."""
+
+
+class Draining(CapacityError):
+    """The engine is shutting down and takes no new requests."""
+
+
+class Cancelled(PyllamaError):
+    """The request was aborted by its own client."""
+
+
+class EngineError(PyllamaError):
+    """The engine failed; the request is lost through no fault of its own."""
+
+
+class NativeError(EngineError):
+    """A call into llama.cpp failed.
+
+    Args:
+        where: the C function.
+        detail: its return code or message.
+    """
+
+    def __init__(self, where: str, detail: object) -> None:
+        self.where = where
+        self.detail = detail
+        super().__init__(f"{where}: {detail}")

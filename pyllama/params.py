@@ -1,0 +1,173 @@
+"""What one request may ask for: sampling and generation parameters, frozen and validated."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from pyllama.errors import InvalidRequest, UnknownOption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """Parameters of the sampler chain, in llama.cpp's names and meaning.
+
+    Source: ``common_params_sampling`` in common/common.h. The defaults are greedy decoding.
+    """
+
+    temperature: float = 0.0
+    """At or below 0: the most likely token (greedy)."""
+    top_k: int = 0
+    """Keep the k most likely tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set with this cumulative probability; 1.0 keeps all."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this fraction of the best one."""
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+    repeat_last_n: int = 64
+    """Tokens that the penalties look back on; 0 turns them off, -1 means the context."""
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = 64
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    seed: int = -1
+    """Seed of the random sampler; -1 draws one."""
+    min_keep: int = 0
+    ignore_eos: bool = False
+    """Never sample an end-of-generation token."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no sampler can honour."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidRequest(f"{item.name} must be finite, not {value}", param=item.name)
+        _at_least(self, "top_k", -1)
+        _within(self, "top_p", 0.0, 1.0)
+        _within(self, "min_p", 0.0, 1.0)
+        _at_least(self, "repeat_last_n", -1)
+        _at_least(self, "dry_penalty_last_n", -1)
+        _at_least(self, "min_keep", 0)
+        _within(self, "mirostat", 0, 2)
+        _within(self, "seed", -1, 2**32 - 1)
+        if self.repeat_penalty <= 0:
+            raise InvalidRequest(
+                f"repeat_penalty must be above 0, not {self.repeat_penalty}", param="repeat_penalty"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationParams:
+    """All that one request asks of the engine, beside its prompt."""
+
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    max_tokens: int = 200
+    """Most tokens to generate; -1 means up to the end of the context."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the text; the text is cut before the first that occurs."""
+    cache_prompt: bool = True
+    """Reuse KV cells that a slot still holds for a common prefix."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that the scheduler cannot honour."""
+        _at_least(self, "max_tokens", -1)
+        if any(not text for text in self.stop):
+            raise InvalidRequest("stop strings must not be empty", param="stop")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return every option name that :meth:`with_options` takes, sorted."""
+        own = {item.name for item in fields(cls)} - {"sampling"}
+        return tuple(sorted(own | {item.name for item in fields(SamplingParams)}))
+
+    def with_options(self, **options: Any) -> GenerationParams:
+        """Return a copy with some options changed, by their flat names.
+
+        Raises:
+            UnknownOption: a name does not exist; the message names the nearest one.
+            InvalidRequest: a value is out of range or of the wrong type.
+        """
+        own: dict[str, Any] = {}
+        sampling: dict[str, Any] = {}
+        for name, value in options.items():
+            target = sampling if name in SAMPLING_TYPES else own
+            target[name] = _coerce(name, value)
+        return replace(self, sampling=replace(self.sampling, **sampling), **own)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameters flat, by the names that :meth:`with_options` takes."""
+        flat = asdict(self.sampling)
+        flat.update(max_tokens=self.max_tokens, stop=list(self.stop))
+        flat["cache_prompt"] = self.cache_prompt
+        return flat
+
+
+SAMPLING_TYPES: dict[str, type] = {
+    item.name: type(item.default) for item in fields(SamplingParams)
+}
+_OWN_TYPES: dict[str, type] = {"max_tokens": int, "stop": tuple, "cache_prompt": bool}
+
+# Names that other libraries use for the same thing, so that the error can name ours.
+_ALIASES = {
+    "n_predict": "max_tokens",
+    "num_predict": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "temp": "temperature",
+    "repetition_penalty": "repeat_penalty",
+    "stop_sequences": "stop",
+}
+
+
+def _coerce(name: str, value: Any) -> Any:
+    wanted = SAMPLING_TYPES.get(name) or _OWN_TYPES.get(name)
+    if wanted is None:
+        raise UnknownOption(unknown_option(name, GenerationParams.names(), _ALIASES))
+    if wanted is tuple:
+        return _strings(name, value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise InvalidRequest(
+            f"{name} must be of type {wanted.__name__}, not {type(value).__name__}", param=name
+        )
+    return value
+
+
+def _strings(name: str, value: Any) -> tuple[str, ...]:
+    values = (value,) if isinstance(value, str) else tuple(value or ())
+    if not all(isinstance(item, str) for item in values):
+        raise InvalidRequest(f"{name} must be a string or a list of strings", param=name)
+    return values
+
+
+def unknown_option(name: str, known: tuple[str, ...], aliases: dict[str, str]) -> str:
+    """Return the message for an option that does not exist, naming the nearest that does."""
+    near = aliases.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.5)), None)
+    hint = f"; did you mean {near!r}?" if near else f"; the options are {', '.join(known)}"
+    return f"unknown option {name!r}{hint}"
+
+
+def _at_least(params: Any, name: str, low: float) -> None:
+    value = getattr(params, name)
+    if value < low:
+        raise InvalidRequest(f"{name} must be at least {low}, not {value}", param=name)
+
+
+def _within(params: Any, name: str, low: float, high: float) -> None:
+    value = getattr(params, name)
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} must be within {low} and {high}, not {value}", param=name)

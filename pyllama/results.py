@@ -1,0 +1,104 @@
+"""What comes back from a request: deltas while it runs, usage and timings at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length"]
+"""``stop``: an end-of-generation token or a stop string; ``length``: max_tokens or the context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that a request was charged with, counted."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    """Prompt tokens whose KV cells were reused instead of computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Durations of one request, measured on the engine thread.
+
+    The field names of :meth:`as_dict` are llama-server's ``timings`` object.
+    """
+
+    cache_n: int
+    prompt_n: int
+    """Prompt tokens computed, that is without the cached ones."""
+    prompt_ms: float
+    """First scheduled to first token."""
+    predicted_n: int
+    predicted_ms: float
+    """First token to last token."""
+    queue_ms: float = 0.0
+    """Submitted to first scheduled."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return llama-server's ``timings`` object; every number is finite."""
+        # The first token comes out of the prompt's logits: it is no decoded interval.
+        n_intervals = max(self.predicted_n - 1, 0)
+        return {
+            "cache_n": self.cache_n,
+            "prompt_n": self.prompt_n,
+            "prompt_ms": self.prompt_ms,
+            "prompt_per_token_ms": _ratio(self.prompt_ms, self.prompt_n),
+            "prompt_per_second": _ratio(1e3 * self.prompt_n, self.prompt_ms),
+            "predicted_n": self.predicted_n,
+            "predicted_ms": self.predicted_ms,
+            "predicted_per_token_ms": _ratio(self.predicted_ms, n_intervals),
+            "predicted_per_second": _ratio(1e3 * n_intervals, self.predicted_ms),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """Text that became certain since the last delta; the last one carries the end.
+
+    ``text`` holds whole UTF-8 characters only, and never a part of a stop string. It may be
+    empty in the last delta.
+    """
+
+    text: str
+    n_tokens: int
+    """Generated tokens so far."""
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A whole answer."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """Facts about the loaded model, read from the file."""
+
+    id: str
+    """Name under which the model is served: the alias, else the file's name."""
+    path: str
+    created: int
+    """Unix time at which it was loaded."""
+    description: str
+    architecture: str
+    n_vocab: int
+    n_ctx_train: int
+    n_embd: int
+    n_params: int
+    size_bytes: int
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0 else 0.0

@@ -1,0 +1,112 @@
+"""Fetch the pinned llama.cpp source tree into vendor/llama.cpp.
+
+The tree is the one inside the source distribution that llama.cpp.txt names. pip downloads it
+and checks its hash, so an index, a mirror or a wheel folder that pip is configured for works here
+too. CMake runs this script when vendor/llama.cpp is missing; a tree that is already there is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+
+HERE = Path(__file__).resolve().parent
+PIN = HERE / "llama.cpp.txt"
+TREE = HERE / "llama.cpp"
+STAMP = TREE / ".pyllama-pin"
+
+# What we build, test and measure with. Everything else of the 170 MB tree stays out.
+KEEP = (
+    "CMakeLists.txt",
+    "LICENSE",
+    "cmake",
+    "common",
+    "ggml",
+    "include",
+    "licenses",
+    "models/ggml-vocab-gpt-2.gguf",
+    "models/ggml-vocab-llama-spm.gguf",
+    "models/templates",
+    "src",
+    "tools",
+    "vendor",
+)
+
+
+def pin() -> str:
+    """Return the requirement line of llama.cpp.txt, without comments."""
+    lines = PIN.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line and not line.startswith("#"))
+
+
+def is_kept(path: PurePosixPath) -> bool:
+    """Tell whether a path inside the llama.cpp tree belongs to the trimmed tree."""
+    text = str(path)
+    return any(text == kept or text.startswith(f"{kept}/") for kept in KEEP)
+
+
+def download(folder: Path) -> Path:
+    """Let pip download the pinned source distribution, hash-checked; return its path."""
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--no-build-isolation", "--no-binary", ":all:"),
+        *("--require-hashes", "-r", str(PIN), "-d", str(folder)),
+    ]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise SystemExit(
+            f"vendor/fetch.py: could not download {pin().split()[0]}.\n"
+            f"Check the network or pip's index settings, or put a llama.cpp checkout at {TREE}."
+        )
+    return next(folder.glob("*.tar.gz"))
+
+
+def unpack(archive: Path, target: Path) -> int:
+    """Unpack the kept part of the llama.cpp tree; return the number of files."""
+    n_files = 0
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            parts = PurePosixPath(member.name).parts
+            if parts[1:3] != ("vendor", "llama.cpp") or not member.isfile():
+                continue
+            relative = PurePosixPath(*parts[3:])
+            if ".." in parts or not is_kept(relative):
+                continue
+            source = tar.extractfile(member)
+            if source is None:
+                continue
+            path = target / relative
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with source, path.open("wb") as out:
+                shutil.copyfileobj(source, out)
+            path.chmod(member.mode | 0o600)
+            n_files += 1
+    return n_files
+
+
+def main() -> None:
+    """Fetch, unless a tree is there already."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--force", action="store_true", help="replace the tree that is there")
+    args = parser.parse_args()
+    if TREE.exists() and not args.force:
+        print(f"vendor/fetch.py: {TREE} is there already; kept")
+        return
+    with tempfile.TemporaryDirectory(dir=HERE, prefix=".fetch-") as scratch:
+        archive = download(Path(scratch))
+        fresh = Path(scratch) / "tree"
+        n_files = unpack(archive, fresh)
+        (fresh / STAMP.name).write_text(pin() + "\n", encoding="utf-8")
+        if TREE.exists():
+            shutil.rmtree(TREE)
+        # One rename at the end: an interrupted fetch leaves no half tree behind.
+        fresh.rename(TREE)
+    print(f"vendor/fetch.py: {n_files} files of llama.cpp in {TREE}")
+
+
+if __name__ == "__main__":
+    main()
