@@ -21,7 +21,8 @@ cdef extern from "bridge.h" nogil:
 
     llama_model * pyl_model_load(pyl_options * options, const char * path)
     llama_context * pyl_context_new(
-        pyl_options * options, llama_model * model, ggml_abort_callback abort_callback, void * abort_data)
+        pyl_options * options, llama_model * model, uint32_t n_ctx_default,
+        ggml_abort_callback abort_callback, void * abort_data)
 
     ctypedef struct pyl_chat
     pyl_chat * pyl_chat_new(const llama_model * model, const char * template_override, bint use_jinja)

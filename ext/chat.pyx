@@ -20,7 +20,6 @@ cdef class ChatTemplate:
 
     def __cinit__(self, Model model not None, str template=None, *, bint use_jinja=True):
         self.model = model
-        model.checked()
         source = None if template is None else template.encode()
         cdef const char * c_source = NULL
         if source is not None:
@@ -33,7 +32,6 @@ cdef class ChatTemplate:
         pyl_chat_free(self.ptr)
 
     def apply(self, str request not None):
-        self.model.checked()
         data = request.encode("utf-8", "replace")
         cdef const char * c_request = data
         cdef char * answer

@@ -2,7 +2,7 @@
 
 import warnings
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
@@ -44,11 +44,11 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None):
+    def __cinit__(self, Model model not None, uint32_t n_ctx_default):
         self.model = model
-        model.checked()
         with nogil:
-            self.ptr = pyl_context_new(model.options.ptr, model.ptr, _should_abort, &self._abort)
+            self.ptr = pyl_context_new(
+                model.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
@@ -61,7 +61,6 @@ cdef class Context:
     cdef llama_context * checked(self) except NULL:
         if self.ptr is NULL:
             raise RuntimeError("the context is closed")
-        self.model.checked()
         return self.ptr
 
     def close(self):
@@ -86,7 +85,6 @@ cdef class Context:
                 raise ValueError(f"token id {raw.token[i]} is outside of the vocabulary of {self._n_vocab}")
             if not 0 <= raw.seq_id[i][0] < 256:
                 raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, 256)")
-        self._abort = 0
         with nogil:
             status = llama_decode(ctx, raw)
             llama_synchronize(ctx)
@@ -97,6 +95,9 @@ cdef class Context:
     def abort(self):
         # Any thread may set the flag: the compute threads only read it.
         self._abort = 1
+
+    def clear_abort(self):
+        self._abort = 0
 
     def logits(self, int row):
         cdef llama_context * ctx = self.checked()

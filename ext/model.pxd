@@ -6,4 +6,3 @@ cdef class Model:
     cdef llama_model * ptr
     cdef Options options
     cdef readonly str path
-    cdef llama_model * checked(self) except NULL

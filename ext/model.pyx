@@ -1,7 +1,6 @@
 """A loaded model: its weights and its metadata."""
 
 import os
-import warnings
 
 from pyllama._ext.bridge cimport pyl_last_error, pyl_model_load
 from pyllama._ext.llama cimport (
@@ -48,90 +47,75 @@ cdef class Model:
             raise NativeError("llama_model_load_from_file", pyl_last_error().decode("utf-8", "replace"))
 
     def __dealloc__(self):
+        # With the last reference, not by a close(): vocabularies, templates and samplers of other
+        # threads may be reading the weights' metadata at any time.
         if self.ptr is not NULL:
-            warnings.warn(f"model {self.path!r} was never closed", ResourceWarning, source=self)
             llama_model_free(self.ptr)
 
-    cdef llama_model * checked(self) except NULL:
-        if self.ptr is NULL:
-            raise RuntimeError("the model is closed")
-        return self.ptr
-
-    def close(self):
-        cdef llama_model * ptr = self.ptr
-        self.ptr = NULL
-        if ptr is not NULL:
-            with nogil:
-                llama_model_free(ptr)
-
     def metadata(self):
-        cdef llama_model * ptr = self.checked()
+        cdef llama_model * ptr = self.ptr
         found = {}
         for i in range(llama_model_meta_count(ptr)):
             found[_key(ptr, i)] = _value(ptr, i)
         return found
 
     @property
-    def is_open(self):
-        return self.ptr is not NULL
-
-    @property
     def description(self):
         cdef char buf[256]
-        llama_model_desc(self.checked(), buf, sizeof(buf))
+        llama_model_desc(self.ptr, buf, sizeof(buf))
         return (<bytes> buf).decode("utf-8", "replace")
 
     @property
     def n_ctx_train(self):
-        return llama_model_n_ctx_train(self.checked())
+        return llama_model_n_ctx_train(self.ptr)
 
     @property
     def n_embd(self):
-        return llama_model_n_embd(self.checked())
+        return llama_model_n_embd(self.ptr)
 
     @property
     def n_layer(self):
-        return llama_model_n_layer(self.checked())
+        return llama_model_n_layer(self.ptr)
 
     @property
     def n_head(self):
-        return llama_model_n_head(self.checked())
+        return llama_model_n_head(self.ptr)
 
     @property
     def n_head_kv(self):
-        return llama_model_n_head_kv(self.checked())
+        return llama_model_n_head_kv(self.ptr)
 
     @property
     def n_swa(self):
-        return llama_model_n_swa(self.checked())
+        return llama_model_n_swa(self.ptr)
 
     @property
     def n_params(self):
-        return llama_model_n_params(self.checked())
+        return llama_model_n_params(self.ptr)
 
     @property
     def size_bytes(self):
-        return llama_model_size(self.checked())
+        return llama_model_size(self.ptr)
 
     @property
     def has_encoder(self):
-        return bool(llama_model_has_encoder(self.checked()))
+        return bool(llama_model_has_encoder(self.ptr))
 
     @property
     def has_decoder(self):
-        return bool(llama_model_has_decoder(self.checked()))
+        return bool(llama_model_has_decoder(self.ptr))
 
     @property
     def is_recurrent(self):
-        return bool(llama_model_is_recurrent(self.checked()))
+        return bool(llama_model_is_recurrent(self.ptr))
 
     @property
     def is_hybrid(self):
-        return bool(llama_model_is_hybrid(self.checked()))
+        return bool(llama_model_is_hybrid(self.ptr))
 
     @property
     def is_diffusion(self):
-        return bool(llama_model_is_diffusion(self.checked()))
+        return bool(llama_model_is_diffusion(self.ptr))
 
 
 cdef str _key(llama_model * ptr, int i):

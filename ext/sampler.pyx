@@ -24,7 +24,6 @@ cdef class Sampler:
 
     def __cinit__(self, Model model not None, str params not None):
         self.model = model
-        model.checked()
         data = params.encode()
         cdef const char * c_params = data
         with nogil:

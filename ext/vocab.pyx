@@ -32,15 +32,11 @@ cdef class Vocab:
 
     def __cinit__(self, Model model not None):
         self.model = model
-        self.ptr = llama_model_get_vocab(model.checked())
+        self.ptr = llama_model_get_vocab(model.ptr)
         self.n_tokens = llama_vocab_n_tokens(self.ptr)
 
-    cdef const llama_vocab * checked(self) except NULL:
-        self.model.checked()
-        return self.ptr
-
     def tokenize(self, str text not None, *, bint add_special=False, bint parse_special=False):
-        cdef const llama_vocab * vocab = self.checked()
+        cdef const llama_vocab * vocab = self.ptr
         data = text.encode("utf-8", "surrogatepass")
         if len(data) > 2**31 - 64:
             raise OverflowError("text is longer than 2 GiB")
@@ -62,7 +58,7 @@ cdef class Vocab:
             free(tokens)
 
     def piece(self, llama_token token, *, bint special=False):
-        cdef const llama_vocab * vocab = self.checked()
+        cdef const llama_vocab * vocab = self.ptr
         self._check(token)
         cdef char buf[128]
         cdef int32_t n = llama_token_to_piece(vocab, token, buf, sizeof(buf), 0, special)
@@ -77,7 +73,6 @@ cdef class Vocab:
         return [self.piece(token, special=special) for token in range(self.n_tokens)]
 
     def detokenize(self, tokens, *, bint special=False):
-        cdef const llama_vocab * vocab = self.checked()
         cdef int32_t n_tokens = <int32_t> len(tokens)
         cdef llama_token * ids = <llama_token *> malloc((n_tokens + 1) * sizeof(llama_token))
         if ids is NULL:
@@ -105,32 +100,32 @@ cdef class Vocab:
         return n
 
     def eog_tokens(self):
-        cdef const llama_vocab * vocab = self.checked()
+        cdef const llama_vocab * vocab = self.ptr
         return frozenset(token for token in range(self.n_tokens) if llama_vocab_is_eog(vocab, token))
 
     def is_control(self, llama_token token):
         self._check(token)
-        return bool(llama_vocab_is_control(self.checked(), token))
+        return bool(llama_vocab_is_control(self.ptr, token))
 
     @property
     def bos(self):
-        return _optional(llama_vocab_bos(self.checked()))
+        return _optional(llama_vocab_bos(self.ptr))
 
     @property
     def eos(self):
-        return _optional(llama_vocab_eos(self.checked()))
+        return _optional(llama_vocab_eos(self.ptr))
 
     @property
     def eot(self):
-        return _optional(llama_vocab_eot(self.checked()))
+        return _optional(llama_vocab_eot(self.ptr))
 
     @property
     def adds_bos(self):
-        return bool(llama_vocab_get_add_bos(self.checked()))
+        return bool(llama_vocab_get_add_bos(self.ptr))
 
     @property
     def adds_eos(self):
-        return bool(llama_vocab_get_add_eos(self.checked()))
+        return bool(llama_vocab_get_add_eos(self.ptr))
 
     cdef int _check(self, llama_token token) except -1:
         # llama.cpp aborts the process on a token id that it does not know.

@@ -60,8 +60,10 @@ PYL_API char * pyl_options_values(const pyl_options * options);
 PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
 
 // Makes a context for a model that was loaded with the same options, and warms it up.
+// n_ctx_default: KV cells in all where the options name no context size.
 PYL_API struct llama_context * pyl_context_new(
-    pyl_options * options, struct llama_model * model, ggml_abort_callback abort_callback, void * abort_data);
+    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
+    ggml_abort_callback abort_callback, void * abort_data);
 
 // ---- chat templates -------------------------------------------------------------------------------
 

@@ -1,0 +1,18 @@
+"""The thread that owns the context: loader, runner, streams, loop."""
+
+from pyllama.engine.engine import Engine, EngineState
+from pyllama.engine.loader import LoadedModel, load
+from pyllama.engine.runner import LlamaRunner, Runner
+from pyllama.engine.stream import Failed, StreamEvent, TokenStream
+
+__all__ = [
+    "Engine",
+    "EngineState",
+    "Failed",
+    "LlamaRunner",
+    "LoadedModel",
+    "Runner",
+    "StreamEvent",
+    "TokenStream",
+    "load",
+]

@@ -1,0 +1,294 @@
+"""The engine: one thread that drains its inbox, schedules, runs, updates and publishes."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyllama.engine.stream import Failed, TokenStream
+from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
+from pyllama.sched import BatchPlan, Finished, Request, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyllama.engine.runner import Runner
+    from pyllama.sched import Event, Limits, Sequence
+
+logger = logging.getLogger(__name__)
+
+# A step with more prompt tokens than this is worth interrupting when its client leaves.
+_LONG_STEP_TOKENS = 64
+
+
+class EngineState(enum.Enum):
+    """What the engine takes."""
+
+    READY = "ready"
+    DRAINING = "draining"
+    DEAD = "dead"
+
+
+class Ticket:
+    """A request's place in the engine: what its owner holds to read and to abort it."""
+
+    __slots__ = ("request", "sequence", "stream")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.stream = TokenStream()
+        # Set and read by the engine thread only.
+        self.sequence: Sequence | None = None
+
+
+class Engine:
+    """Continuous batching on one thread.
+
+    Args:
+        runner: computes plans.
+        limits: what the runner's context can hold.
+        max_queue: requests that may wait beside those that run.
+        step_s: target duration of a step with decoding sequences, seconds.
+        on_stop: called on the engine thread as its last act, to free what the thread owned.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        limits: Limits,
+        *,
+        max_queue: int,
+        step_s: float = 0.2,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._runner = runner
+        self._limits = limits
+        self._max_accepted = limits.n_slots + max_queue
+        self._scheduler = Scheduler(limits, step_s=step_s)
+        self._on_stop = on_stop
+        self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
+        self._tickets: dict[Sequence, Ticket] = {}
+        self._lock = threading.Lock()
+        self._n_accepted = 0
+        self._state = EngineState.READY
+        self._plan = BatchPlan()
+        self._is_stopping = False
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._main, name="pyllama-engine", daemon=True)
+        self._thread.start()
+
+    # ---- any thread ---------------------------------------------------------------------------
+
+    @property
+    def state(self) -> EngineState:
+        """Whether requests are taken."""
+        return self._state
+
+    @property
+    def n_busy(self) -> int:
+        """Slots that compute."""
+        return len(self._scheduler.running)
+
+    @property
+    def n_waiting(self) -> int:
+        """Accepted requests that have no slot yet."""
+        return max(self._n_accepted - self.n_busy, 0)
+
+    def submit(self, request: Request) -> Ticket:
+        """Accept a request; its events arrive on the ticket's stream. Returns at once.
+
+        Raises:
+            QueueFull: every slot is busy and the waiting queue is full.
+            Draining: the engine is shutting down.
+            EngineError: the engine thread died.
+        """
+        ticket = Ticket(request)
+        with self._lock:
+            if self._state is EngineState.DEAD:
+                raise EngineError("the engine has stopped")
+            if self._state is EngineState.DRAINING:
+                raise Draining("the server is shutting down")
+            if self._n_accepted >= self._max_accepted:
+                raise QueueFull(f"all slots are busy and {self._max_accepted} requests are accepted")
+            self._n_accepted += 1
+            self._idle.clear()
+        self._inbox.put((self._add, ticket))
+        return ticket
+
+    def abort(self, ticket: Ticket) -> None:
+        """End a request wherever it stands; returns at once, idempotent."""
+        ticket.stream.close()
+        self._inbox.put((self._abort, ticket))
+        if self._is_long_step_of(ticket):
+            self._runner.interrupt()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Take no new requests and wait for the accepted ones; end those left with Cancelled.
+
+        Returns:
+            Whether every request ended by itself.
+        """
+        with self._lock:
+            if self._state is EngineState.READY:
+                self._state = EngineState.DRAINING
+        is_idle = self._idle.wait(timeout_s)
+        if not is_idle:
+            self._inbox.put((self._abort_all, None))
+            self._idle.wait(5.0)
+        return is_idle
+
+    def close(self) -> None:
+        """Stop the thread, ending every request with Cancelled; idempotent."""
+        with self._lock:
+            if self._state is not EngineState.DEAD:
+                self._state = EngineState.DRAINING
+        self._inbox.put((self._stop, None))
+        self._runner.interrupt()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def check_integrity(self, timeout_s: float = 5.0) -> None:
+        """Compare the scheduler's ledger with the memory's own count, on the engine thread.
+
+        Raises:
+            EngineError: they differ, or the engine did not answer in time.
+        """
+        answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._inbox.put((self._check, answer))
+        try:
+            error = answer.get(timeout=timeout_s)
+        except queue.Empty:
+            raise EngineError("the engine did not answer") from None
+        if error is not None:
+            raise EngineError(str(error)) from error
+
+    def _is_long_step_of(self, ticket: Ticket) -> bool:
+        plan = self._plan
+        return plan.n_tokens > _LONG_STEP_TOKENS and any(
+            chunk.count > 1 and chunk.sequence.request is ticket.request for chunk in plan.chunks
+        )
+
+    # ---- the engine thread ----------------------------------------------------------------------
+
+    def _main(self) -> None:
+        try:
+            while not self._is_stopping:
+                self._drain_inbox()
+                if not self._is_stopping:
+                    self._step()
+        except Exception as error:
+            logger.exception("the engine thread failed")
+            self._die(EngineError(f"the engine failed: {error}"))
+        else:
+            self._die(Cancelled("the engine was closed"))
+        finally:
+            self._on_stop()
+
+    def _drain_inbox(self) -> None:
+        """Handle what other threads asked for; wait where there is nothing to compute."""
+        # An interrupt belongs to a message that is already in the inbox: clear it first.
+        self._runner.clear_interrupt()
+        while not self._is_stopping:
+            must_wait = not self._scheduler.has_work
+            if must_wait and self._inbox.empty():
+                self._verify()
+            try:
+                handler, argument = self._inbox.get(block=must_wait)
+            except queue.Empty:
+                return
+            handler(argument)
+
+    def _verify(self) -> None:
+        """Compare the ledger with the memory while there is time; on a difference start afresh."""
+        try:
+            self._scheduler.check_integrity(self._runner.cells())
+        except AssertionError:
+            logger.exception("the ledger of KV cells is wrong; forgetting all cached prompts")
+            self._scheduler.forget_all()
+            self._runner.run(self._scheduler.flush())
+
+    def _step(self) -> None:
+        self._plan = plan = self._scheduler.schedule(time.monotonic())
+        if plan:
+            try:
+                result = self._runner.run(plan)
+            except NativeError as error:
+                self._fail(plan, error)
+            else:
+                self._publish(self._scheduler.update(plan, result, time.monotonic()))
+        self._plan = BatchPlan()
+
+    def _publish(self, events: list[Event]) -> None:
+        for event in events:
+            ticket = self._tickets[event.sequence]
+            if isinstance(event, Finished):
+                self._forget(ticket)
+            ticket.stream.put(event)
+
+    def _fail(self, plan: BatchPlan, error: NativeError) -> None:
+        logger.error("a step failed: %s", error)
+        for sequence in self._scheduler.fail(plan, time.monotonic()):
+            self._end(self._tickets[sequence], error)
+
+    def _add(self, ticket: Ticket) -> None:
+        if ticket.stream.is_closed:
+            self._release_place()
+            return
+        sequence = self._scheduler.add(ticket.request)
+        ticket.sequence = sequence
+        self._tickets[sequence] = ticket
+
+    def _abort(self, ticket: Ticket) -> None:
+        if ticket.sequence in self._tickets:
+            self._scheduler.abort(ticket.sequence, time.monotonic())
+            self._forget(ticket)
+
+    def _abort_all(self, _: None) -> None:
+        for ticket in list(self._tickets.values()):
+            self._abort(ticket)
+            ticket.stream.put(Failed(Cancelled("the server shut down before the answer was complete")))
+
+    def _stop(self, _: None) -> None:
+        self._is_stopping = True
+
+    def _check(self, answer: queue.SimpleQueue[Exception | None]) -> None:
+        try:
+            # Removals that are still due would count as differences.
+            self._runner.run(self._scheduler.flush())
+            self._scheduler.check_integrity(self._runner.cells())
+        except (AssertionError, NativeError) as error:
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    def _end(self, ticket: Ticket, error: EngineError | Cancelled) -> None:
+        self._forget(ticket)
+        ticket.stream.put(Failed(error))
+
+    def _forget(self, ticket: Ticket) -> None:
+        if ticket.sequence is not None:
+            del self._tickets[ticket.sequence]
+        self._release_place()
+
+    def _release_place(self) -> None:
+        with self._lock:
+            self._n_accepted -= 1
+            if self._n_accepted == 0:
+                self._idle.set()
+
+    def _die(self, error: EngineError | Cancelled) -> None:
+        """End every request: those that run, and those still in the inbox."""
+        with self._lock:
+            self._state = EngineState.DEAD
+        while not self._inbox.empty():
+            handler, argument = self._inbox.get_nowait()
+            if handler == self._add:
+                argument.stream.put(Failed(error))
+                self._release_place()
+        for ticket in list(self._tickets.values()):
+            self._end(ticket, error)

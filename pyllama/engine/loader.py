@@ -1,0 +1,139 @@
+"""From settings to a loaded model and context, with what they can hold."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyllama import hub
+from pyllama._ext.context import Context
+from pyllama._ext.model import Model
+from pyllama._ext.options import Options
+from pyllama._ext.vocab import Vocab
+from pyllama.errors import ModelLoadError, NativeError
+from pyllama.results import ModelInfo
+from pyllama.sched import Limits
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pyllama.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# KV cells of one slot where the operator names no context size: enough for a conversation, and
+# small enough that four slots of a large model fit a laptop.
+_DEFAULT_CTX_SEQ = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model with its context, and what the rest of the library wants to know of them."""
+
+    model: Model
+    context: Context
+    vocab: Vocab
+    limits: Limits
+    info: ModelInfo
+
+
+def load(settings: Settings, path: Path) -> LoadedModel:
+    """Load a model file and make its context.
+
+    Raises:
+        ModelLoadError: the file is not a model that llama.cpp can load, or memory ran out.
+    """
+    start_s = time.perf_counter()
+    hub.check_gguf(path)
+    options = Options()
+    for option in settings.options:
+        options.set(*option)
+    with _NativeErrors() as errors:
+        try:
+            model = Model(str(path), options)
+        except NativeError as error:
+            raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
+    loaded = _with_context(settings, model, path)
+    logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
+    return loaded
+
+
+def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
+    if not model.has_decoder or model.is_diffusion:
+        raise ModelLoadError(str(path), "this model does not generate text.")
+    n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
+    with _NativeErrors() as errors:
+        try:
+            context = Context(model, n_ctx_seq * settings.parallel)
+        except NativeError as error:
+            remedy = "Lower --ctx-size or --parallel if memory ran out."
+            raise ModelLoadError(str(path), errors.last(error), remedy) from error
+    vocab = Vocab(model)
+    return LoadedModel(
+        model=model,
+        context=context,
+        vocab=vocab,
+        limits=_limits(settings, model, context, vocab),
+        info=_info(settings, model, vocab, path),
+    )
+
+
+def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) -> Limits:
+    has_window = model.n_swa > 0 and not settings.swa_full
+    return Limits(
+        n_slots=settings.parallel,
+        n_ctx_seq=context.n_ctx_seq,
+        n_cells=context.n_ctx,
+        n_batch=context.n_batch,
+        n_ubatch=context.n_ubatch,
+        eog_tokens=vocab.eog_tokens(),
+        can_trim=not (model.is_recurrent or model.is_hybrid or has_window),
+    )
+
+
+def _info(settings: Settings, model: Model, vocab: Vocab, path: Path) -> ModelInfo:
+    return ModelInfo(
+        id=settings.alias or path.name,
+        path=str(path),
+        created=int(time.time()),
+        description=model.description,
+        architecture=model.metadata().get("general.architecture", "unknown"),
+        n_vocab=vocab.n_tokens,
+        n_ctx_train=model.n_ctx_train,
+        n_embd=model.n_embd,
+        n_params=model.n_params,
+        size_bytes=model.size_bytes,
+    )
+
+
+class _NativeErrors(logging.Handler):
+    """Collects llama.cpp's own error lines while it is entered: they say what a code does not."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line."""
+        self._lines.append(record.getMessage())
+
+    def last(self, error: NativeError) -> str:
+        """Return the reason that llama.cpp gave first, else the error's own."""
+        return f"{self._lines[0]}." if self._lines else f"{error}."
+
+    def __enter__(self) -> _NativeErrors:
+        """Start collecting."""
+        logging.getLogger("pyllama.native").addHandler(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop collecting."""
+        logging.getLogger("pyllama.native").removeHandler(self)

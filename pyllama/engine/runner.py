@@ -1,0 +1,90 @@
+"""Executes a plan on the context: the only user of the extension's decode and sample calls."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from pyllama._ext.batch import Batch
+from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
+from pyllama._ext.memory import Memory
+from pyllama._ext.sampler import sample_rows
+from pyllama.sched import StepResult, StepStatus
+
+if TYPE_CHECKING:
+    from pyllama._ext.context import Context
+    from pyllama.sched import BatchPlan
+
+_STATUS = {
+    DECODE_OK: StepStatus.OK,
+    DECODE_NO_KV_CELLS: StepStatus.NO_KV_CELLS,
+    DECODE_ABORTED: StepStatus.ABORTED,
+}
+
+
+class Runner(Protocol):
+    """What the engine needs of a model. Called on the engine thread, but for :meth:`interrupt`."""
+
+    def run(self, plan: BatchPlan) -> StepResult:
+        """Apply the plan's removals, compute its batch, sample. Raises NativeError."""
+
+    def interrupt(self) -> None:
+        """Make a running :meth:`run` return early with ABORTED; any thread may call it."""
+
+    def clear_interrupt(self) -> None:
+        """Forget an earlier :meth:`interrupt`."""
+
+    def cells(self) -> dict[int, int]:
+        """Return how many KV cells each slot id holds, as the memory itself counts them."""
+
+
+class LlamaRunner:
+    """Runs plans on a llama.cpp context.
+
+    Args:
+        context: the context; this object is its only user from now on.
+        n_slots: sequence ids in use.
+    """
+
+    def __init__(self, context: Context, n_slots: int) -> None:
+        self._context = context
+        self._memory = Memory(context)
+        self._batch = Batch(context.n_batch)
+        self._n_slots = n_slots
+
+    def run(self, plan: BatchPlan) -> StepResult:
+        """Apply the plan's removals, compute its batch, sample."""
+        start_s = time.perf_counter()
+        for removal in plan.removals:
+            self._memory.seq_rm(removal.seq_id, removal.start)
+        if not plan.chunks:
+            return StepResult(StepStatus.OK)
+        batch = self._batch
+        batch.clear()
+        rows: list[int] = []
+        samplers = []
+        for chunk in plan.chunks:
+            sequence = chunk.sequence
+            row = batch.add(
+                sequence.tokens, chunk.start, chunk.count, chunk.seq_id, chunk.wants_token
+            )
+            if chunk.wants_token:
+                rows.append(row)
+                samplers.append(sequence.request.sampler)
+        status = _STATUS[self._context.decode(batch)]
+        tokens: list[int] = []
+        if status is StepStatus.OK:
+            tokens = sample_rows(self._context, samplers, rows)
+        return StepResult(status, tuple(tokens), time.perf_counter() - start_s)
+
+    def interrupt(self) -> None:
+        """Make a running decode return early."""
+        self._context.abort()
+
+    def clear_interrupt(self) -> None:
+        """Forget an earlier interrupt."""
+        self._context.clear_abort()
+
+    def cells(self) -> dict[int, int]:
+        """Return how many KV cells each slot id holds, as the memory itself counts them."""
+        return {seq_id: self._memory.pos_max(seq_id) + 1 for seq_id in range(self._n_slots)}

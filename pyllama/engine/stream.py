@@ -1,0 +1,55 @@
+"""The hand-off of one sequence's events from the engine thread to the thread that waits for them."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from pyllama.sched import Event
+
+if TYPE_CHECKING:
+    from pyllama.errors import PyllamaError
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The sequence ended without an answer."""
+
+    error: PyllamaError
+
+
+StreamEvent: TypeAlias = "Event | Failed"
+
+
+class TokenStream:
+    """Events of one sequence, for one consumer.
+
+    The queue has no bound of its own: a sequence emits at most its ``max_tokens``, and the engine
+    thread must never wait for a slow client.
+    """
+
+    __slots__ = ("_queue", "is_closed")
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[StreamEvent] = queue.SimpleQueue()
+        self.is_closed = False
+
+    def put(self, event: StreamEvent) -> None:
+        """Hand over an event; called by the engine thread only."""
+        if not self.is_closed:
+            self._queue.put(event)
+
+    def get(self, timeout_s: float | None) -> list[StreamEvent]:
+        """Wait for events; return all that are there, or none where the time runs out first."""
+        try:
+            events = [self._queue.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
+        while not self._queue.empty():
+            events.append(self._queue.get_nowait())
+        return events
+
+    def close(self) -> None:
+        """Drop what comes from now on."""
+        self.is_closed = True

@@ -1,0 +1,161 @@
+"""One request's answer as it is made: an iterator of deltas, and its usage and timings."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pyllama.engine import Engine, Failed
+from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
+from pyllama.sched import Finished, Started, TokenSampled
+
+if TYPE_CHECKING:
+    from pyllama.engine import StreamEvent
+    from pyllama.engine.engine import Ticket
+    from pyllama.text import Detokenizer, StopMatcher
+
+
+class Generation:
+    """An answer in the making, for one consumer.
+
+    Iterate for :class:`~pyllama.results.Delta` objects; the last one has a ``finish_reason``, and
+    from then on :attr:`usage` and :attr:`timings` are valid. :meth:`close` ends it early and frees
+    its slot.
+    """
+
+    def __init__(
+        self, engine: Engine, ticket: Ticket, detokenizer: Detokenizer, stops: StopMatcher
+    ) -> None:
+        self.request_id = ticket.request.id
+        self._engine = engine
+        self._ticket = ticket
+        self._detokenizer = detokenizer
+        self._stops = stops
+        self._n_tokens = 0
+        self._n_cached = 0
+        self._start_s = 0.0
+        self._first_token_s = 0.0
+        self._last_token_s = 0.0
+        self._finish_reason: FinishReason | None = None
+        self._is_closed = False
+
+    def __iter__(self) -> Generation:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Delta:
+        """Wait for the next delta.
+
+        Raises:
+            EngineError: the engine failed.
+            Cancelled: the engine was shut down before the answer was complete.
+        """
+        while (delta := self.poll(None)) is None:
+            pass
+        return delta
+
+    def poll(self, timeout_s: float | None = None) -> Delta | None:
+        """Return the next delta, or None where no text became certain in time.
+
+        Args:
+            timeout_s: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            StopIteration: the last delta was returned already, or the generation was closed.
+            EngineError: the engine failed.
+            Cancelled: the engine was shut down before the answer was complete.
+        """
+        if self._finish_reason is not None or self._is_closed:
+            raise StopIteration
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+            events = self._ticket.stream.get(left_s)
+            if not events:
+                return None
+            text = self._consume(events)
+            if text or self._finish_reason is not None:
+                return Delta(
+                    text=text, n_tokens=self._n_tokens, finish_reason=self._finish_reason
+                )
+
+    def result(self) -> Completion:
+        """Wait for the end; return the whole answer."""
+        text = "".join([delta.text for delta in self])
+        return Completion(
+            text=text, finish_reason=self.finish_reason, usage=self.usage, timings=self.timings
+        )
+
+    def close(self) -> None:
+        """End the generation and free its slot; idempotent, from any thread."""
+        if not self._is_closed:
+            self._is_closed = True
+            if self._finish_reason is None:
+                self._engine.abort(self._ticket)
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why the answer ended."""
+        if self._finish_reason is None:
+            raise RuntimeError("the generation has not ended")
+        return self._finish_reason
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far, counted."""
+        return Usage(
+            prompt_tokens=len(self._ticket.request.tokens),
+            completion_tokens=self._n_tokens,
+            cached_tokens=self._n_cached,
+        )
+
+    @property
+    def timings(self) -> Timings:
+        """Durations so far, as the engine thread saw them."""
+        return Timings(
+            cache_n=self._n_cached,
+            prompt_n=len(self._ticket.request.tokens) - self._n_cached,
+            prompt_ms=1e3 * max(self._first_token_s - self._start_s, 0.0),
+            predicted_n=self._n_tokens,
+            predicted_ms=1e3 * (self._last_token_s - self._first_token_s),
+            queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
+        )
+
+    def _consume(self, events: list[StreamEvent]) -> str:
+        """Turn events into the text that they make certain."""
+        text = ""
+        for event in events:
+            if isinstance(event, TokenSampled):
+                text += self._take(event)
+            elif isinstance(event, Finished):
+                text += self._stops.flush()
+                self._end(event.reason)
+            elif isinstance(event, Failed):
+                self.close()
+                raise event.error
+            else:
+                self._begin(event)
+            if self._finish_reason is not None:
+                break
+        return text
+
+    def _begin(self, event: Started) -> None:
+        # A preempted sequence starts again; the prompt was computed the first time.
+        if self._start_s == 0.0:
+            self._start_s = event.now_s
+            self._n_cached = event.n_cached
+
+    def _take(self, event: TokenSampled) -> str:
+        self._n_tokens += 1
+        self._last_token_s = event.now_s
+        if self._n_tokens == 1:
+            self._first_token_s = event.now_s
+        text = self._stops.feed(self._detokenizer.feed((event.token,)))
+        if self._stops.matched is not None:
+            # The engine does not know of text: to it this is an ordinary abort.
+            self._engine.abort(self._ticket)
+            self._end("stop")
+        return text
+
+    def _end(self, reason: FinishReason) -> None:
+        self._finish_reason = reason

@@ -1,0 +1,271 @@
+"""The library's face: one object that loads a model and answers from many threads at once."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from pyllama import hub, settings as settings_module
+from pyllama._ext.sampler import Sampler
+from pyllama.engine import Engine, LlamaRunner, load
+from pyllama.errors import ContextOverflow, InvalidRequest, NativeError
+from pyllama.generation import Generation
+from pyllama.params import GenerationParams
+from pyllama.sched import Request
+from pyllama.text import Detokenizer, Prompt, PromptBuilder, StopMatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from pyllama.engine import LoadedModel
+    from pyllama.results import Completion, ModelInfo
+    from pyllama.settings import Settings
+
+__all__ = ["EngineStatus", "Llama", "Prompt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What the engine is doing now."""
+
+    state: Literal["ready", "draining", "dead"]
+    n_slots: int
+    n_busy: int
+    """Slots that compute."""
+    n_waiting: int
+    """Accepted requests without a slot."""
+
+
+class Llama:
+    """A loaded model. Thread-safe: calls from many threads are batched together.
+
+    Args:
+        model: a path, ``"default"``, or ``"hf:org/repo[:file]"``.
+        **options: llama-server's long option names with underscores (``ctx_size=4096``,
+            ``parallel=4``, ``threads=2``), and pyllama's own (``max_queue``, ``step_ms``, and each
+            generation parameter as a default: ``max_tokens``, ``temperature``, ...).
+
+    Raises:
+        UnknownOption: an option does not exist or is deprecated; names the nearest right one.
+        ConfigError: an option has a value that cannot be honoured.
+        ModelLoadError: the model cannot be found or loaded.
+    """
+
+    def __init__(self, model: str = "default", **options: Any) -> None:
+        self._open(settings_module.from_keywords(str(model), options))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Llama:
+        """Load what the settings say."""
+        llm = cls.__new__(cls)
+        llm._open(settings)
+        return llm
+
+    def _open(self, settings: Settings) -> None:
+        self._loaded = loaded = load(settings, hub.resolve(settings.model))
+        self.info: ModelInfo = loaded.info
+        self.n_ctx: int = loaded.limits.n_ctx_seq
+        self.defaults: GenerationParams = settings.generation
+        self._pieces = loaded.vocab.pieces()
+        try:
+            self._prompts = PromptBuilder(
+                loaded.model,
+                loaded.vocab,
+                template=settings.chat_template,
+                use_jinja=settings.use_jinja,
+                template_kwargs=settings.template_kwargs,
+            )
+        except BaseException:
+            loaded.context.close()
+            raise
+        self._engine = engine = _engine(settings, loaded)
+        # Without a close() the thread ends with the last reference, or with the interpreter.
+        weakref.finalize(self, engine.close)
+
+    # ---- text in, text out ------------------------------------------------------------------
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: Literal[False] = False,
+        **params: Any,
+    ) -> Completion: ...
+    @overload
+    def chat(
+        self, messages: Sequence[Mapping[str, Any]], *, stream: Literal[True], **params: Any
+    ) -> Generation: ...
+    def chat(
+        self, messages: Sequence[Mapping[str, Any]], *, stream: bool = False, **params: Any
+    ) -> Completion | Generation:
+        """Answer a chat.
+
+        Args:
+            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
+            stream: return at once an iterator of deltas instead of the whole answer.
+            **params: generation parameters (``max_tokens``, ``temperature``, ``stop``, ...).
+
+        Raises:
+            InvalidRequest: messages or parameters are wrong; ContextOverflow if they are too long.
+            QueueFull: too many requests are waiting.
+        """
+        wanted = self.defaults.with_options(**params)
+        generation = self.start(self.chat_prompt(messages), wanted)
+        return generation if stream else generation.result()
+
+    @overload
+    def generate(
+        self, prompt: str | Sequence[int], *, stream: Literal[False] = False, **params: Any
+    ) -> Completion: ...
+    @overload
+    def generate(
+        self, prompt: str | Sequence[int], *, stream: Literal[True], **params: Any
+    ) -> Generation: ...
+    def generate(
+        self, prompt: str | Sequence[int], *, stream: bool = False, **params: Any
+    ) -> Completion | Generation:
+        """Continue a text or a list of token ids; arguments and errors as in :meth:`chat`."""
+        wanted = self.defaults.with_options(**params)
+        generation = self.start(self.text_prompt(prompt), wanted)
+        return generation if stream else generation.result()
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the token ids of a text.
+
+        Args:
+            text: the text.
+            special: add the vocabulary's BOS and EOS, and read ``<|im_end|>`` and its like as
+                the control tokens that they name.
+        """
+        return self._loaded.vocab.tokenize(text, add_special=special, parse_special=special)
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
+        """Return the text of token ids; with ``special`` the control tokens' names too."""
+        data = self._loaded.vocab.detokenize(list(tokens), special=special)
+        return data.decode("utf-8", "replace")
+
+    # ---- in two steps, as a server needs it ---------------------------------------------------
+
+    def chat_prompt(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        template_kwargs: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> Prompt:
+        """Render a chat with the model's template and tokenise it. Raises InvalidRequest."""
+        return self._prompts.chat(
+            messages,
+            template_kwargs=template_kwargs,
+            add_generation_prompt=add_generation_prompt,
+        )
+
+    def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
+        """Tokenise a text, or check token ids. Raises InvalidRequest."""
+        return self._prompts.text(prompt)
+
+    def start(
+        self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
+    ) -> Generation:
+        """Hand a prompt to the engine; returns at once.
+
+        Raises:
+            ContextOverflow: the prompt leaves no room for a token.
+            QueueFull: too many requests are waiting.
+            Draining: the engine is shutting down.
+            EngineError: the engine has stopped.
+        """
+        n_room = self.n_ctx - len(prompt.tokens)
+        if n_room < 1:
+            raise ContextOverflow(len(prompt.tokens), self.n_ctx)
+        max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
+        if max_tokens < 1:
+            raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
+        request = Request(
+            id=request_id or uuid.uuid4().hex,
+            tokens=prompt.tokens,
+            max_tokens=max_tokens,
+            arrival_s=time.monotonic(),
+            cache_prompt=params.cache_prompt,
+            sampler=self._sampler(params, prompt.tokens),
+        )
+        return Generation(
+            self._engine,
+            self._engine.submit(request),
+            Detokenizer(self._pieces),
+            StopMatcher((*params.stop, *prompt.stop)),
+        )
+
+    def _sampler(self, params: GenerationParams, tokens: tuple[int, ...]) -> Sampler:
+        flat = params.as_dict()
+        for name in ("repeat_last_n", "dry_penalty_last_n"):
+            if flat[name] < 0:
+                flat[name] = self.n_ctx
+        try:
+            sampler = Sampler(self._loaded.model, json.dumps(flat))
+        except NativeError as error:
+            raise InvalidRequest(f"the sampling parameters were refused: {error.detail}") from error
+        if not sampler.is_greedy:
+            n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
+            sampler.accept_prompt(list(tokens[max(len(tokens) - n_history, 0) :]))
+        return sampler
+
+    # ---- life ---------------------------------------------------------------------------------
+
+    def status(self) -> EngineStatus:
+        """Return what the engine is doing now."""
+        engine = self._engine
+        return EngineStatus(
+            state=engine.state.value,
+            n_slots=self._loaded.limits.n_slots,
+            n_busy=engine.n_busy,
+            n_waiting=engine.n_waiting,
+        )
+
+    def check_integrity(self) -> None:
+        """Compare the scheduler's ledger of KV cells with llama.cpp's. Raises EngineError."""
+        self._engine.check_integrity()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Take no new requests and let the accepted ones finish.
+
+        Args:
+            timeout_s: seconds after which those left end with Cancelled.
+
+        Returns:
+            Whether every request ended by itself.
+        """
+        return self._engine.drain(timeout_s)
+
+    def close(self) -> None:
+        """End every request, stop the engine thread and free the model; idempotent."""
+        self._engine.close()
+
+    def __enter__(self) -> Llama:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _engine(settings: Settings, loaded: LoadedModel) -> Engine:
+    return Engine(
+        LlamaRunner(loaded.context, loaded.limits.n_slots),
+        loaded.limits,
+        max_queue=settings.max_queue,
+        step_s=settings.step_ms / 1e3,
+        on_stop=loaded.context.close,
+    )

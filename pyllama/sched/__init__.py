@@ -1,0 +1,28 @@
+"""Pure policy: which tokens of which sequences the next batch carries.
+
+No model, no threads, no clock: time comes in as an argument. Imported by the engine only.
+"""
+
+from pyllama.sched.events import Event, Finished, Started, TokenSampled
+from pyllama.sched.limits import Limits
+from pyllama.sched.plan import BatchPlan, Chunk, RemoveCells, StepResult, StepStatus
+from pyllama.sched.request import Request
+from pyllama.sched.scheduler import Scheduler
+from pyllama.sched.sequence import Sequence, Status
+
+__all__ = [
+    "BatchPlan",
+    "Chunk",
+    "Event",
+    "Finished",
+    "Limits",
+    "RemoveCells",
+    "Request",
+    "Scheduler",
+    "Sequence",
+    "Started",
+    "Status",
+    "StepResult",
+    "StepStatus",
+    "TokenSampled",
+]

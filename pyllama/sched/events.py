@@ -1,0 +1,41 @@
+"""What the scheduler reports of a sequence; the engine hands it to the sequence's stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pyllama.results import FinishReason
+    from pyllama.sched.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The sequence got a slot; computing its prompt begins."""
+
+    sequence: Sequence
+    now_s: float
+    n_cached: int
+    """Prompt tokens whose KV cells the slot still held."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSampled:
+    """The sequence grew by one token."""
+
+    sequence: Sequence
+    now_s: float
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The sequence ended by itself; its slot is free."""
+
+    sequence: Sequence
+    now_s: float
+    reason: FinishReason
+
+
+Event: TypeAlias = "Started | TokenSampled | Finished"

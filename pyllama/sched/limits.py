@@ -1,0 +1,28 @@
+"""What the loaded context can hold: known once, after loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Facts about the context that the scheduler plans with."""
+
+    n_slots: int
+    """Sequences that may run at the same time; slot ids are sequence ids 0 to n_slots - 1."""
+    n_ctx_seq: int
+    """KV cells that one sequence may use."""
+    n_cells: int
+    """KV cells in all. Below n_slots * n_ctx_seq where the slots share one unified pool."""
+    n_batch: int
+    """Most tokens of one batch."""
+    n_ubatch: int
+    """Tokens that llama.cpp computes at once; a prefill without company takes at least this."""
+    eog_tokens: frozenset[int] = field(default_factory=frozenset)
+    """Tokens that end a generation."""
+    can_trim: bool = True
+    """Whether the tail of a sequence can be removed from memory.
+
+    False for recurrent state and for sliding windows: there a prefix is reused only as a whole.
+    """

@@ -1,0 +1,120 @@
+"""What one step computes, and what came of it: plain data between scheduler and runner."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyllama.sched.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCells:
+    """Remove the cells of a sequence id from position ``start`` on, before the batch."""
+
+    seq_id: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens ``[start, start + count)`` of one sequence."""
+
+    sequence: Sequence
+    seq_id: int
+    start: int
+    count: int
+    wants_token: bool
+    """Whether the sequence is complete with this chunk, so that its next token is sampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """One step: memory operations first, then one batch, sorted by sequence id."""
+
+    removals: tuple[RemoveCells, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the batch."""
+        return sum(chunk.count for chunk in self.chunks)
+
+    @property
+    def n_decoding(self) -> int:
+        """Sequences that carry just their last sampled token."""
+        return sum(chunk.sequence.is_decoding for chunk in self.chunks)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.removals or self.chunks)
+
+
+class StepStatus(enum.Enum):
+    """How a decode ended."""
+
+    OK = "ok"
+    NO_KV_CELLS = "no_kv_cells"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What the runner reports of one plan."""
+
+    status: StepStatus
+    tokens: tuple[int, ...] = ()
+    """One sampled token for each chunk that wanted one, in the order of the chunks."""
+    duration_s: float = 0.0
+
+
+@dataclass(slots=True)
+class PlanBuilder:
+    """The budgets of one scheduling pass.
+
+    Args:
+        n_tokens_left: tokens that the batch still takes.
+        n_cells_left: KV cells that are still free.
+        n_prompt_left: prompt tokens that the step's latency budget still allows.
+    """
+
+    n_tokens_left: int
+    n_cells_left: int
+    n_prompt_left: int
+    chunks: list[Chunk] = field(default_factory=list)
+
+    def add_decode(self, sequence: Sequence, seq_id: int) -> bool:
+        """Add the last sampled token of a sequence; False where there is no room."""
+        if min(self.n_tokens_left, self.n_cells_left) < 1:
+            return False
+        self._add(sequence, seq_id, 1)
+        return True
+
+    def add_prompt(self, sequence: Sequence, seq_id: int, n_wanted: int) -> int:
+        """Add up to ``n_wanted`` pending tokens of a sequence; return how many went in."""
+        count = min(
+            n_wanted,
+            sequence.n_pending,
+            self.n_prompt_left,
+            self.n_tokens_left,
+            self.n_cells_left,
+        )
+        if count < 1:
+            return 0
+        self._add(sequence, seq_id, count)
+        self.n_prompt_left -= count
+        return count
+
+    def _add(self, sequence: Sequence, seq_id: int, count: int) -> None:
+        is_complete = count == sequence.n_pending
+        self.chunks.append(Chunk(sequence, seq_id, sequence.n_past, count, is_complete))
+        self.n_tokens_left -= count
+        self.n_cells_left -= count
+
+    def build(self, removals: tuple[RemoveCells, ...]) -> BatchPlan:
+        """Return the plan."""
+        # llama.cpp splits a batch over consecutive sequence ids: sorted rows make few ubatches.
+        self.chunks.sort(key=lambda chunk: chunk.seq_id)
+        return BatchPlan(removals, tuple(self.chunks))

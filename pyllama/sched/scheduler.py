@@ -1,0 +1,269 @@
+"""The scheduler: continuous batching over slots, as three calls with data between them.
+
+``add`` and ``abort`` change what is wanted, ``schedule`` says what to compute next, ``update``
+takes in what came of it. One thread calls them, in any order, but every plan that ``schedule``
+returns is answered by exactly one ``update`` before the next ``schedule``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyllama.sched.budget import PrefillBudget
+from pyllama.sched.events import Finished, Started, TokenSampled
+from pyllama.sched.plan import BatchPlan, PlanBuilder, RemoveCells, StepStatus
+from pyllama.sched.queue import WaitingQueue
+from pyllama.sched.sequence import Sequence, Status
+from pyllama.sched.slot_pool import SlotPool
+
+if TYPE_CHECKING:
+    from pyllama.results import FinishReason
+    from pyllama.sched.events import Event
+    from pyllama.sched.limits import Limits
+    from pyllama.sched.plan import StepResult
+    from pyllama.sched.request import Request
+    from pyllama.sched.slot import Slot
+
+
+class Scheduler:
+    """Decides what each step computes; knows no model, no thread and no clock.
+
+    Args:
+        limits: what the context can hold.
+        step_s: target duration of a step with decoding sequences, seconds.
+    """
+
+    def __init__(self, limits: Limits, *, step_s: float = 0.25) -> None:
+        self.limits = limits
+        self.waiting = WaitingQueue()
+        self.pool = SlotPool(limits)
+        self.running: list[Sequence] = []
+        self._budget = PrefillBudget(limits, step_s)
+        self._removals: list[RemoveCells] = []
+        self._events: list[Event] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a sequence waits or runs, or memory has something to forget."""
+        return bool(self.running or len(self.waiting) or self._removals)
+
+    def add(self, request: Request) -> Sequence:
+        """Put a request into the waiting queue; return its sequence."""
+        sequence = Sequence(request)
+        self.waiting.append(sequence)
+        return sequence
+
+    def abort(self, sequence: Sequence, now_s: float) -> None:
+        """End a sequence wherever it stands; idempotent. Its cells stay for reuse."""
+        if sequence.status is Status.WAITING:
+            self.waiting.remove(sequence)
+            sequence.status = Status.FINISHED
+        elif sequence.status is Status.RUNNING:
+            self._leave(sequence, now_s)
+
+    def schedule(self, now_s: float) -> BatchPlan:
+        """Return the next step: decoding sequences first, prompt chunks in what is left."""
+        self._admit(now_s)
+        while True:
+            builder = self._fill_decodes()
+            self._fill_prompts(builder)
+            if builder.chunks or not self.running:
+                return builder.build(self._take_removals())
+            # Prompts alone hold every cell of a unified pool: the youngest gives way.
+            self._preempt(self.running[-1])
+
+    def flush(self) -> BatchPlan:
+        """Return a plan that only removes what memory has to forget, for a look at it after."""
+        return BatchPlan(self._take_removals())
+
+    def update(self, plan: BatchPlan, result: StepResult, now_s: float) -> list[Event]:
+        """Take in the result of a plan; return what happened, in order."""
+        if result.status is StepStatus.OK:
+            self._budget.observe(plan, result.duration_s)
+            self._advance(plan, result, now_s)
+        else:
+            self._undo(plan)
+            if result.status is StepStatus.NO_KV_CELLS:
+                self._make_room(now_s)
+        events, self._events = self._events, []
+        return events
+
+    def fail(self, plan: BatchPlan, now_s: float) -> list[Sequence]:
+        """Give up the sequences of a plan that could not be computed; return them.
+
+        Their cells are in an unknown state, so the slots forget them all.
+        """
+        failed = [chunk.sequence for chunk in plan.chunks]
+        for sequence in failed:
+            slot = _slot_of(sequence)
+            self._leave(sequence, now_s)
+            slot.tokens.clear()
+            self._removals.append(RemoveCells(slot.id, 0))
+        return failed
+
+    def forget_all(self) -> None:
+        """Forget every cell of every idle slot, whatever the ledger says of it."""
+        for slot in self.pool.idle():
+            slot.tokens.clear()
+            self._removals.append(RemoveCells(slot.id, 0))
+
+    def check_integrity(self, cells: dict[int, int]) -> None:
+        """Compare the ledger with the memory's own count of cells for each slot id.
+
+        Raises:
+            AssertionError: they differ, which is a fault in this room.
+        """
+        ledger = {slot.id: len(slot.tokens) for slot in self.pool.slots}
+        if cells != ledger:
+            raise AssertionError(f"the ledger says {ledger}, the memory {cells}")
+
+    # ---- admission ------------------------------------------------------------------------
+
+    def _admit(self, now_s: float) -> None:
+        while (sequence := self.waiting.head()) is not None:
+            choice = self.pool.choose(sequence)
+            if choice is None:
+                return
+            slot, n_keep = choice
+            if not self._has_room_for(sequence, slot, n_keep):
+                return
+            self.waiting.pop()
+            if self.pool.bind(slot, sequence, n_keep):
+                self._removals.append(RemoveCells(slot.id, n_keep))
+            sequence.status = Status.RUNNING
+            self.running.append(sequence)
+            self._events.append(Started(sequence, now_s, min(n_keep, sequence.n_prompt)))
+
+    def _has_room_for(self, sequence: Sequence, slot: Slot, n_keep: int) -> bool:
+        """Tell whether the sequence fits beside those that run, evicting idle slots if need be."""
+        n_running = sum(len(slot.tokens) for slot in self.pool.slots if not slot.is_idle)
+        n_pending = sum(other.n_pending for other in self.running)
+        if n_running + n_pending + len(sequence.tokens) + 1 > self.limits.n_cells:
+            return False
+        n_needed = len(sequence.tokens) - n_keep + n_pending
+        self._evict_idle(n_needed, but=slot)
+        return True
+
+    def _evict_idle(self, n_needed: int, *, but: Slot | None = None) -> None:
+        """Forget idle slots, stalest first, until that many cells are free."""
+        idle = sorted(self.pool.idle(), key=lambda slot: slot.last_used_s)
+        for slot in idle:
+            if self.limits.n_cells - self.pool.n_cells_used >= n_needed:
+                return
+            if slot is not but:
+                self._forget(slot)
+
+    def _forget(self, slot: Slot) -> None:
+        if slot.tokens:
+            slot.tokens.clear()
+            self._removals.append(RemoveCells(slot.id, 0))
+
+    def _take_removals(self) -> tuple[RemoveCells, ...]:
+        removals, self._removals = self._removals, []
+        return tuple(removals)
+
+    # ---- filling the batch ----------------------------------------------------------------
+
+    def _fill_decodes(self) -> PlanBuilder:
+        decoding = [sequence for sequence in self.running if sequence.is_decoding]
+        self._evict_idle(sum(sequence.n_pending for sequence in self.running))
+        while len(decoding) > self.limits.n_cells - self.pool.n_cells_used:
+            # Only a unified pool gets here: the youngest gives its cells to the others.
+            self._preempt(self.running[-1])
+            decoding = [sequence for sequence in self.running if sequence.is_decoding]
+        builder = PlanBuilder(
+            n_tokens_left=self.limits.n_batch,
+            n_cells_left=self.limits.n_cells - self.pool.n_cells_used,
+            n_prompt_left=self._budget.tokens(len(decoding)),
+        )
+        for sequence in decoding:
+            builder.add_decode(sequence, _slot_of(sequence).id)
+        return builder
+
+    def _fill_prompts(self, builder: PlanBuilder) -> None:
+        """Half of the room to the oldest prompt, the rest to those with the least left to do.
+
+        The first half keeps a long prompt from starving, the second lets a short one pass it.
+        Prompts of one length come out in the order of their arrival.
+        """
+        prompts = [sequence for sequence in self.running if not sequence.is_decoding]
+        if not prompts:
+            return
+        n_left = builder.n_prompt_left
+        shares = dict.fromkeys(prompts, 0)
+        shares[prompts[0]] = min(n_left - n_left // 2, prompts[0].n_pending)
+        n_left -= shares[prompts[0]]
+        for sequence in sorted(prompts, key=lambda sequence: sequence.n_pending):
+            n_more = min(n_left, sequence.n_pending - shares[sequence])
+            shares[sequence] += n_more
+            n_left -= n_more
+        for sequence, n_wanted in shares.items():
+            builder.add_prompt(sequence, _slot_of(sequence).id, n_wanted)
+
+    # ---- taking in results ------------------------------------------------------------------
+
+    def _advance(self, plan: BatchPlan, result: StepResult, now_s: float) -> None:
+        tokens = iter(result.tokens)
+        for chunk in plan.chunks:
+            sequence = chunk.sequence
+            _slot_of(sequence).tokens.extend(
+                sequence.tokens[chunk.start : chunk.start + chunk.count]
+            )
+            sequence.n_past += chunk.count
+            if chunk.wants_token:
+                self._append(sequence, next(tokens), now_s)
+
+    def _append(self, sequence: Sequence, token: int, now_s: float) -> None:
+        if token in self.limits.eog_tokens:
+            self._finish(sequence, "stop", now_s)
+            return
+        sequence.tokens.append(token)
+        self._events.append(TokenSampled(sequence, now_s, token))
+        is_full = len(sequence.tokens) >= self.limits.n_ctx_seq
+        if is_full or sequence.n_generated >= sequence.request.max_tokens:
+            self._finish(sequence, "length", now_s)
+
+    def _finish(self, sequence: Sequence, reason: FinishReason, now_s: float) -> None:
+        self._leave(sequence, now_s)
+        self._events.append(Finished(sequence, now_s, reason))
+
+    def _leave(self, sequence: Sequence, now_s: float) -> None:
+        self.running.remove(sequence)
+        self.pool.release(_slot_of(sequence), now_s)
+        sequence.status = Status.FINISHED
+
+    def _undo(self, plan: BatchPlan) -> None:
+        """Forget what a broken batch may have left behind: any part of it may have been computed."""
+        for chunk in plan.chunks:
+            slot = _slot_of(chunk.sequence)
+            if not self.limits.can_trim:
+                slot.tokens.clear()
+                chunk.sequence.n_past = 0
+            self._removals.append(RemoveCells(slot.id, len(slot.tokens)))
+
+    def _make_room(self, now_s: float) -> None:
+        """Free cells after llama.cpp found none: idle slots first, then the youngest sequence."""
+        idle = [slot for slot in self.pool.idle() if slot.tokens]
+        if idle:
+            self._forget(min(idle, key=lambda slot: slot.last_used_s))
+        elif len(self.running) > 1:
+            self._preempt(self.running[-1])
+        else:
+            for sequence in list(self.running):
+                self._finish(sequence, "length", now_s)
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Send a running sequence back to the queue; all its tokens are computed again later."""
+        slot = _slot_of(sequence)
+        self.running.remove(sequence)
+        self.pool.release(slot, slot.last_used_s)
+        self._forget(slot)
+        sequence.n_past = 0
+        self.waiting.push_front(sequence)
+
+
+def _slot_of(sequence: Sequence) -> Slot:
+    slot = sequence.slot
+    if slot is None:
+        raise AssertionError(f"{sequence!r} runs without a slot")
+    return slot

@@ -1,0 +1,33 @@
+"""A slot: one sequence id of the context, with the tokens whose KV cells it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyllama.sched.sequence import Sequence
+
+
+class Slot:
+    """One lane of the batch.
+
+    ``tokens`` is this room's ledger of llama.cpp's memory: token ``i`` sits at position ``i`` of
+    sequence id ``id``. While a sequence runs here, the list grows with its ``n_past``.
+    """
+
+    __slots__ = ("id", "last_used_s", "sequence", "tokens")
+
+    def __init__(self, slot_id: int) -> None:
+        self.id = slot_id
+        self.tokens: list[int] = []
+        self.sequence: Sequence | None = None
+        self.last_used_s = float("-inf")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no sequence runs here."""
+        return self.sequence is None
+
+    def __repr__(self) -> str:
+        """Return id, cells and what runs."""
+        return f"<Slot {self.id} {len(self.tokens)} cells {self.sequence or 'idle'}>"

@@ -1,0 +1,224 @@
+"""Collects options from any source, lets llama.cpp check them, and makes Settings of them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING, Any
+
+from pyllama._ext.options import Options
+from pyllama.errors import ConfigError, InvalidRequest, UnknownOption
+from pyllama.params import SAMPLING_TYPES, GenerationParams
+from pyllama.settings.own import OWN
+from pyllama.settings.settings import Settings
+from pyllama.settings.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyllama.settings.table import Option
+
+# Options of llama.cpp that become defaults of a request, by the name of the parameter.
+_SAMPLING_OPTIONS = {
+    "--seed": "seed",
+    "--ignore-eos": "ignore_eos",
+    "--temp": "temperature",
+    "--top-k": "top_k",
+    "--top-p": "top_p",
+    "--min-p": "min_p",
+    "--top-nsigma": "top_n_sigma",
+    "--xtc-probability": "xtc_probability",
+    "--xtc-threshold": "xtc_threshold",
+    "--typical": "typical_p",
+    "--repeat-last-n": "repeat_last_n",
+    "--repeat-penalty": "repeat_penalty",
+    "--presence-penalty": "presence_penalty",
+    "--frequency-penalty": "frequency_penalty",
+    "--dry-multiplier": "dry_multiplier",
+    "--dry-base": "dry_base",
+    "--dry-allowed-length": "dry_allowed_length",
+    "--dry-penalty-last-n": "dry_penalty_last_n",
+    "--dynatemp-range": "dynatemp_range",
+    "--dynatemp-exp": "dynatemp_exponent",
+    "--mirostat": "mirostat",
+    "--mirostat-lr": "mirostat_eta",
+    "--mirostat-ent": "mirostat_tau",
+}
+_TRUTHY = {"on", "enabled", "true", "1"}
+_FALSY = {"off", "disabled", "false", "0"}
+_DEFAULT_PORT = 8000
+_DEFAULT_PARALLEL = 4
+
+
+class Collector:
+    """Options seen so far; a later source wins over an earlier one."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, Any] = {}
+        # By the option's name, so that a flag replaces its environment variable.
+        self._native: dict[str, tuple[str, ...]] = {}
+
+    # ---- sources ------------------------------------------------------------------------------
+
+    def add_environment(self, environ: Mapping[str, str]) -> None:
+        """Take ``LLAMA_ARG_*`` and ``PYLLAMA_*`` variables."""
+        if environ.get("PYLLAMA_MODEL"):
+            self.own["model"] = environ["PYLLAMA_MODEL"]
+        for own in OWN.values():
+            if own.env in environ:
+                self.own[own.name] = own.read(environ[own.env], own.env)
+        by_variable = {name: option for option in table().options for name in _variables(option)}
+        for name, text in environ.items():
+            if name in by_variable:
+                self._add_variable(by_variable[name], name, text)
+            elif name.startswith("LLAMA_ARG_"):
+                near = difflib.get_close_matches(name, sorted(by_variable), 1, 0.5)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise UnknownOption(f"unknown environment variable {name}{hint}")
+
+    def add_arguments(self, argv: Sequence[str]) -> None:
+        """Take a command line."""
+        arguments = iter(argv)
+        own_by_arg = {own.arg: own for own in OWN.values()}
+        for argument in arguments:
+            arg, has_value, inline = argument.partition("=")
+            if not arg.startswith("--") or not has_value:
+                arg, inline = argument, None
+            own = own_by_arg.get(arg.replace("_", "-"))
+            n_values = 1 if own else table().by_argument(arg).n_values
+            values = self._values(arg, arguments, n_values, inline)
+            if own is not None:
+                self.own[own.name] = own.read(values[0], arg)
+            else:
+                self._add(table().by_argument(arg), arg.replace("_", "-"), *values)
+
+    def add_keyword(self, keyword: str, value: Any, others: tuple[str, ...]) -> None:
+        """Take one keyword argument."""
+        if keyword in OWN:
+            self.own[keyword] = OWN[keyword].read(str(value), keyword)
+            return
+        option = table().by_keyword(keyword, others)
+        if option.kind in {"flag", "bool"}:
+            self._add_switch(option, keyword, value)
+        elif value is not None:
+            text = ("on" if value else "off") if isinstance(value, bool) else str(value)
+            self._add(option, option.name, text)
+
+    # ---- the result -----------------------------------------------------------------------------
+
+    def settings(self, generation: Mapping[str, Any] | None = None) -> Settings:
+        """Check every value with llama.cpp's own handlers; return the settings.
+
+        Raises:
+            ConfigError: a value cannot be honoured.
+        """
+        native = dict(self._native)
+        native.setdefault("--parallel", ("--parallel", str(_DEFAULT_PARALLEL)))
+        values = _read_back(native)
+        own = dict(self.own)
+        defaults = {
+            parameter: _as_parameter(parameter, values["sampling"][parameter])
+            for option, parameter in _SAMPLING_OPTIONS.items()
+            if option in native
+        }
+        if "--predict" in native:
+            defaults["max_tokens"] = values["n_predict"]
+        if "--cache-prompt" in native:
+            defaults["cache_prompt"] = values["cache_prompt"]
+        if "max_tokens" in own:
+            defaults["max_tokens"] = own.pop("max_tokens")
+        try:
+            params = GenerationParams().with_options(**{**defaults, **(generation or {})})
+        except InvalidRequest as error:
+            raise ConfigError(str(error)) from error
+        return Settings(
+            model=_model(values, own),
+            alias=next(iter(values["aliases"]), None),
+            host=",".join(values["hostnames"]),
+            port=values["port"] if "--port" in native else _DEFAULT_PORT,
+            parallel=values["n_parallel"] if values["n_parallel"] > 0 else _DEFAULT_PARALLEL,
+            generation=params,
+            chat_template=values["chat_template"] or None,
+            use_jinja=values["use_jinja"],
+            template_kwargs={
+                key: json.loads(text) for key, text in values["template_kwargs"].items()
+            },
+            swa_full=values["swa_full"],
+            options=tuple(native.values()),
+            **own,
+        )
+
+    # ---- helpers --------------------------------------------------------------------------------
+
+    def _add(self, option: Option, arg: str, *values: str) -> None:
+        self._native[option.name] = (arg, *values)
+
+    def _add_switch(self, option: Option, source: str, value: object) -> None:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{source} must be True or False, not {value!r}")
+        if value:
+            self._add(option, option.name)
+        elif option.args_neg:
+            # Through the table once more: some negations are refused.
+            negation = next(arg for arg in option.args_neg if arg.startswith("--"))
+            self._add(table().by_argument(negation), negation)
+        else:
+            self._native.pop(option.name, None)
+
+    def _add_variable(self, option: Option, name: str, text: str) -> None:
+        table().by_argument(option.name)
+        if option.kind not in {"flag", "bool"}:
+            self._add(option, option.name, text)
+            return
+        word = text.strip().lower()
+        if word not in _TRUTHY | _FALSY:
+            raise ConfigError(f"{name} must be on or off, not {text!r}")
+        is_negation = option.env is not None and name != option.env
+        self._add_switch(option, name, (word in _TRUTHY) != is_negation)
+
+    def _values(
+        self, arg: str, arguments: Any, n_values: int, inline: str | None
+    ) -> tuple[str, ...]:
+        if inline is not None:
+            if n_values != 1:
+                raise ConfigError(f"{arg} takes {n_values} values, not one after '='")
+            return (inline,)
+        values = tuple(value for _, value in zip(range(n_values), arguments, strict=False))
+        if len(values) < n_values:
+            raise ConfigError(f"{arg} needs a value")
+        return values
+
+
+def _variables(option: Option) -> list[str]:
+    """Return the environment variables of an option; a switch has a negated one beside its own."""
+    if option.env is None or not option.env.startswith("LLAMA_"):
+        return []
+    names = [option.env]
+    if option.args_neg and option.env.startswith("LLAMA_ARG_"):
+        names.append(option.env.replace("LLAMA_ARG_", "LLAMA_ARG_NO_", 1))
+    return names
+
+
+def _read_back(native: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    options = Options()
+    for option in native.values():
+        options.set(*option)
+    options.finish()
+    values: dict[str, Any] = options.values()
+    return values
+
+
+def _as_parameter(name: str, value: Any) -> Any:
+    # JSON does not tell 1 from 1.0, the parameters do.
+    return SAMPLING_TYPES[name](value)
+
+
+def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:
+    """Return the model reference: a flag, else PYLLAMA_MODEL, else the default model."""
+    chosen = own.pop("model", "default")
+    if values["hf_repo"]:
+        file = f":{values['hf_file']}" if values["hf_file"] else ""
+        return f"hf:{values['hf_repo']}{file}"
+    return values["model_path"] or chosen
+
+

@@ -1,0 +1,80 @@
+"""The options that llama-server lacks: each a flag, a keyword and a PYLLAMA_ variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyllama.errors import ConfigError
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word in {"1", "true", "on", "yes"}:
+        return True
+    if word in {"0", "false", "off", "no", ""}:
+        return False
+    raise ValueError(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOption:
+    """One option of pyllama's own."""
+
+    name: str
+    """Keyword, and field of Settings or of GenerationParams."""
+    convert: Callable[[str], Any]
+    help: str
+
+    @property
+    def arg(self) -> str:
+        """Command line spelling."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """Environment variable."""
+        return "PYLLAMA_" + self.name.upper()
+
+    def read(self, text: str, source: str) -> Any:
+        """Turn text into the value. Raises ConfigError naming the source."""
+        try:
+            return self.convert(text)
+        except ValueError:
+            wanted = {int: "an integer", float: "a number"}.get(self.convert, "on or off")  # type: ignore[call-overload]
+            raise ConfigError(f"{source} must be {wanted}, not {text!r}") from None
+
+
+OWN = {
+    option.name: option
+    for option in (
+        OwnOption(
+            name="max_tokens",
+            convert=int,
+            help="tokens that a request generates unless it says otherwise (default: 200; -1: to "
+            "the end of the context)",
+        ),
+        OwnOption(
+            name="max_queue",
+            convert=int,
+            help="requests that may wait for a slot; beyond it 429 (default: 64)",
+        ),
+        OwnOption(
+            name="step_ms",
+            convert=int,
+            help="target duration of a step with running streams: smaller gaps in them, slower "
+            "prompts beside them (default: 200)",
+        ),
+        OwnOption(
+            name="drain_s",
+            convert=float,
+            help="seconds that running answers get on shutdown (default: 30)",
+        ),
+        OwnOption(
+            name="log_prompts",
+            convert=_boolean,
+            help="on: prompts appear in the log at DEBUG (default: off)",
+        ),
+    )
+}

@@ -1,0 +1,71 @@
+"""The one object that says how a model is loaded and served: frozen, complete, plain data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pyllama.errors import ConfigError
+from pyllama.params import GenerationParams, SamplingParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator decides, before anything is loaded."""
+
+    model: str = "default"
+    """Model reference: a path, ``default`` or ``hf:org/repo[:file]``."""
+    alias: str | None = None
+    """Name under which the model is served; None takes the file's name."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    parallel: int = 4
+    """Slots: requests that are computed at the same time."""
+    max_queue: int = 64
+    """Requests that may wait for a slot; beyond it 429."""
+    step_ms: int = 200
+    """Target duration of a step that carries running streams, milliseconds. Bounds the gap that
+    a new prompt tears into them."""
+    drain_s: float = 30.0
+    """Time that running answers get to finish on shutdown, seconds."""
+    log_prompts: bool = False
+    """Log prompts at DEBUG. Off: no text of a user reaches the log."""
+    generation: GenerationParams = field(default_factory=GenerationParams)
+    """Defaults of requests that leave a parameter out."""
+    chat_template: str | None = None
+    use_jinja: bool = True
+    template_kwargs: dict[str, Any] = field(default_factory=dict)
+    swa_full: bool = False
+    options: tuple[tuple[str, ...], ...] = ()
+    """Options for llama.cpp, each its spelling and its values: ``("--ctx-size", "4096")``."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be honoured."""
+        _within("parallel", self.parallel, 1, 256)
+        _within("port", self.port, 0, 65535)
+        _within("max_queue", self.max_queue, 0, 100_000)
+        _within("step_ms", self.step_ms, 1, 60_000)
+        _within("drain_s", self.drain_s, 0, 86_400)
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text, for another process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Return the settings that :meth:`to_json` wrote."""
+        data = json.loads(text)
+        generation = data.pop("generation")
+        sampling = SamplingParams(**generation.pop("sampling"))
+        stop = tuple(generation.pop("stop"))
+        return cls(
+            generation=GenerationParams(sampling=sampling, stop=stop, **generation),
+            options=tuple(tuple(option) for option in data.pop("options")),
+            **data,
+        )
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be within {low} and {high}, not {value}")

@@ -1,0 +1,7 @@
+"""Text on both sides of the engine; runs in the caller's thread."""
+
+from pyllama.text.detokenizer import Detokenizer
+from pyllama.text.prompts import Prompt, PromptBuilder
+from pyllama.text.stop import StopMatcher
+
+__all__ = ["Detokenizer", "Prompt", "PromptBuilder", "StopMatcher"]

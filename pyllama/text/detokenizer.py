@@ -1,0 +1,30 @@
+"""Token ids to text as they come, never half a UTF-8 character."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Detokenizer:
+    """Turns a stream of tokens into text.
+
+    A token may hold a part of a character. Its bytes wait until the rest has come; bytes that
+    can be no UTF-8 become U+FFFD.
+
+    Args:
+        pieces: bytes of each token id, shape (n_vocab,).
+    """
+
+    __slots__ = ("_decoder", "_pieces")
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, tokens: Iterable[int]) -> str:
+        """Return the text that these tokens complete."""
+        return self._decoder.decode(b"".join([self._pieces[token] for token in tokens]))
