@@ -1,0 +1,67 @@
+"""Request bodies: bounded bytes to a JSON object, whatever the content type says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import orjson
+
+from pyllama.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from falcon.typing import ReadableIO
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Largest request body that is read; more than the longest prompt of any model needs."""
+
+
+def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """Return the JSON object in a request's body.
+
+    The content type is not looked at: clients that send JSON as ``text/plain`` or as form data
+    are common, and there is nothing else that these routes take.
+
+    Raises:
+        InvalidRequest: the body is empty, not JSON, or no object.
+        HTTPContentTooLarge: it is longer than ``limit`` bytes.
+    """
+    data = _read(req, limit)
+    if not data:
+        raise InvalidRequest("the request body is empty; send a JSON object")
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequest(f"the request body is not valid JSON: {exc}") from exc
+    if not isinstance(body, dict):
+        raise InvalidRequest("the request body must be a JSON object")
+    return body
+
+
+def _read(req: falcon.Request, limit: int) -> bytes:
+    length = req.content_length
+    if length is None and req.env.get("wsgi.input_terminated"):
+        data = _read_up_to(req.stream, limit + 1)  # a chunked body, its length unknown
+        length = len(data)
+    elif length is not None and length <= limit:
+        data = _read_up_to(req.stream, length)
+    else:
+        data, length = b"", length or 0
+    if length > limit:
+        raise falcon.HTTPContentTooLarge(
+            description=f"the request body is too large; at most {limit} bytes are read"
+        )
+    if len(data) < length:
+        raise InvalidRequest("the request body is shorter than its Content-Length")
+    return data
+
+
+def _read_up_to(stream: ReadableIO, size: int) -> bytes:
+    parts: list[bytes] = []
+    try:
+        while size > 0 and (part := stream.read(size)):
+            parts.append(part)
+            size -= len(part)
+    except Exception as exc:  # each server has its own for a body that it cannot parse
+        raise InvalidRequest("the request body could not be read") from exc
+    return b"".join(parts)

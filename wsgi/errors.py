@@ -1,0 +1,157 @@
+"""Exceptions to HTTP answers: one table, and the shape that OpenAI and llama-server share."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import orjson
+
+from pyllama.errors import (
+    Cancelled,
+    CapacityError,
+    ConfigError,
+    ContextOverflow,
+    Draining,
+    EngineError,
+    InvalidRequest,
+    ModelLoadError,
+    ModelNotFound,
+    NativeError,
+    NotReady,
+    PyllamaError,
+    QueueFull,
+    UnknownOption,
+    Unsupported,
+)
+
+from .client import ClientGone
+from .host import LoadFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_log = logging.getLogger("pyllama.wsgi")
+
+_CLIENT_CLOSED_REQUEST = 499  # nginx's number; nobody is left to read it but the log
+_FIRST_SERVER_ERROR = 500
+
+# The status, and OpenAI's and llama-server's ``type``. Settings and native calls are never the
+# caller's fault, so all that is not said to be is 500.
+TABLE: dict[type[PyllamaError], tuple[int, str]] = {
+    PyllamaError: (500, "server_error"),
+    ConfigError: (500, "server_error"),
+    UnknownOption: (500, "server_error"),
+    ModelLoadError: (503, "unavailable_error"),
+    ModelNotFound: (503, "unavailable_error"),
+    InvalidRequest: (400, "invalid_request_error"),
+    ContextOverflow: (400, "exceed_context_size_error"),
+    Unsupported: (400, "invalid_request_error"),
+    CapacityError: (503, "unavailable_error"),
+    QueueFull: (429, "rate_limit_error"),
+    NotReady: (503, "unavailable_error"),
+    Draining: (503, "unavailable_error"),
+    # Not by its client, which is no longer there to be told, but by a server that shuts down.
+    Cancelled: (503, "unavailable_error"),
+    ClientGone: (_CLIENT_CLOSED_REQUEST, "cancelled_error"),
+    EngineError: (500, "server_error"),
+    NativeError: (500, "server_error"),
+    LoadFailed: (503, "unavailable_error"),
+}
+
+# The ``type`` of what Falcon itself raises.
+_HTTP_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """One error as a client is told it, before a dialect gives it a shape."""
+
+    status: int
+    type: str
+    message: str
+    param: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Members that only this kind of error has."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe(exc: Exception) -> ErrorInfo:
+    """Return what a client is told about an exception: nothing of one that nobody foresaw."""
+    if not isinstance(exc, PyllamaError):
+        return ErrorInfo(status=500, type="server_error", message="internal server error")
+    status, kind = next(TABLE[cls] for cls in type(exc).__mro__ if cls in TABLE)
+    details: dict[str, Any] = {}
+    if isinstance(exc, ContextOverflow):
+        details = {"n_prompt_tokens": exc.n_prompt_tokens, "n_ctx": exc.n_ctx}
+    headers: dict[str, str] = {}
+    if isinstance(exc, CapacityError):
+        headers = {"Retry-After": str(max(1, math.ceil(exc.retry_after_s)))}
+    return ErrorInfo(
+        status=status,
+        type=kind,
+        message=str(exc),
+        param=getattr(exc, "param", None),
+        details=details,
+        headers=headers,
+    )
+
+
+def log_failure(exc: Exception) -> None:
+    """Log an exception if it is ours to repair."""
+    if not isinstance(exc, PyllamaError):
+        _log.error("unexpected error", exc_info=exc)
+    elif isinstance(exc, (EngineError, ConfigError)) and not isinstance(exc, LoadFailed):
+        _log.error("%s: %s", type(exc).__name__, exc)
+
+
+def openai_error(info: ErrorInfo) -> dict[str, Any]:
+    """Return the body of an error as OpenAI and llama-server shape it."""
+    return {
+        "error": {
+            "message": info.message,
+            "type": info.type,
+            "param": info.param,
+            "code": info.status,
+            **info.details,
+        }
+    }
+
+
+def install(app: falcon.App[Any, Any]) -> None:
+    """Make an application answer every error in this shape."""
+    app.add_error_handler(Exception, _handle)
+    # Falcon's own errors keep its own handler, which sets their headers; only the body is ours.
+    app.set_error_serializer(_serialize)
+
+
+def _handle(
+    _req: falcon.Request, resp: falcon.Response, exc: Exception, _params: Mapping[str, Any]
+) -> None:
+    log_failure(exc)
+    info = describe(exc)
+    resp.status = info.status
+    resp.set_headers(dict(info.headers))
+    resp.data = orjson.dumps(openai_error(info))
+    resp.content_type = falcon.MEDIA_JSON
+
+
+def _serialize(req: falcon.Request, resp: falcon.Response, exc: falcon.HTTPError) -> None:
+    status = exc.status_code
+    other = "invalid_request_error" if status < _FIRST_SERVER_ERROR else "server_error"
+    kind = _HTTP_TYPES.get(status, other)
+    info = ErrorInfo(status=status, type=kind, message=_http_message(req, exc))
+    resp.data = orjson.dumps(openai_error(info))
+    resp.content_type = falcon.MEDIA_JSON
+
+
+def _http_message(req: falcon.Request, exc: falcon.HTTPError) -> str:
+    if isinstance(exc, falcon.HTTPMethodNotAllowed):
+        allowed = dict(exc.headers or {}).get("Allow", "")
+        return f"{req.method} is not allowed here; allowed: {allowed}"
+    if isinstance(exc, falcon.HTTPRouteNotFound):
+        return f"there is nothing at {req.path}"
+    return exc.description or exc.title or "the request failed"

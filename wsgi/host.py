@@ -1,0 +1,146 @@
+"""The holder of the server's one model: loading, ready, failed or draining."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from pyllama.errors import Draining, EngineError, NotReady, PyllamaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyllama import Llama
+
+State = Literal["loading", "ready", "failed", "draining"]
+
+_log = logging.getLogger("pyllama.wsgi")
+
+_RETRY_AFTER_S = 5.0
+
+
+class LoadFailed(EngineError):
+    """The model could not be loaded; the message says why."""
+
+
+class Host:
+    """Holds the one :class:`pyllama.Llama` of this process; every method may be called anywhere.
+
+    Args:
+        llm: a model that is ready; :meth:`loading` makes a host for one that is not.
+    """
+
+    def __init__(self, llm: Llama | None = None) -> None:
+        self._lock = threading.Lock()
+        self._llm = llm
+        self._factory: Callable[[], Llama] | None = None
+        self._loader: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._is_draining = False
+        self._is_closed = False
+
+    @classmethod
+    def loading(cls, factory: Callable[[], Llama]) -> Host:
+        """Return a host that loads its model in a thread of its own.
+
+        The thread starts with :meth:`start`, or with the first request: a thread that was started
+        before a server forks its workers would not exist in them.
+        """
+        host = cls()
+        host._factory = factory
+        return host
+
+    @property
+    def state(self) -> State:
+        """What the server can do now."""
+        if self._is_draining:
+            return "draining"
+        if self._failure is not None:
+            return "failed"
+        return "loading" if self._llm is None else "ready"
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the model could not be loaded, if it could not."""
+        return self._failure
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the loading thread runs, also when the host was closed meanwhile."""
+        return self._loader is not None and self._loader.is_alive()
+
+    def start(self, on_failure: Callable[[Exception], None] | None = None) -> None:
+        """Begin to load, unless that was begun before.
+
+        Args:
+            on_failure: called once in the loading thread if the model cannot be loaded.
+        """
+        with self._lock:
+            if self._factory is None or self._loader is not None or self._is_closed:
+                return
+            self._loader = threading.Thread(
+                target=self._load,
+                args=(self._factory, on_failure),
+                name="pyllama-load",
+                daemon=True,
+            )
+            self._loader.start()
+
+    def get(self) -> Llama:
+        """Return the model.
+
+        Raises:
+            Draining: the server is shutting down.
+            LoadFailed: the model could not be loaded.
+            NotReady: it is still loading.
+        """
+        if self._is_draining:
+            raise Draining("the server is shutting down", retry_after_s=_RETRY_AFTER_S)
+        if self._failure is not None:
+            raise LoadFailed(f"the model could not be loaded: {_reason(self._failure)}")
+        if self._llm is None:
+            self.start()
+            raise NotReady("Loading model", retry_after_s=_RETRY_AFTER_S)
+        return self._llm
+
+    def drain(self, timeout_s: float) -> None:
+        """Refuse new requests, let the running ones end, abort those left after the timeout.
+
+        Blocks until that is done.
+        """
+        self._is_draining = True
+        if self._llm is not None:
+            self._llm.drain(timeout_s)
+
+    def close(self) -> None:
+        """Abort what runs and free the model; idempotent."""
+        self._is_draining = True
+        with self._lock:
+            self._is_closed = True
+            llm, self._llm = self._llm, None
+        if llm is not None:
+            llm.close()
+
+    def _load(
+        self, factory: Callable[[], Llama], on_failure: Callable[[Exception], None] | None
+    ) -> None:
+        try:
+            llm = factory()
+        except Exception as exc:  # noqa: BLE001 - whatever the cause, health must tell it
+            expected = isinstance(exc, PyllamaError)
+            _log.error("model not loaded: %s", exc, exc_info=None if expected else exc)
+            self._failure = exc
+            if on_failure is not None:
+                on_failure(exc)
+            return
+        with self._lock:
+            if not self._is_closed:
+                self._llm = llm
+                return
+        llm.close()
+
+
+def _reason(failure: Exception) -> str:
+    known = isinstance(failure, PyllamaError)
+    return str(failure) if known else "an unexpected error, see the server's log"

@@ -1,0 +1,39 @@
+"""Whether the server can answer: ``/health``, and a line for a person at ``/``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import falcon
+
+from pyllama.errors import EngineError
+
+if TYPE_CHECKING:
+    from ..host import Host
+
+
+class Health:
+    """``GET /health``: 200 when requests are taken, else 503 with the reason."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer from state that is at hand; never waits for the engine."""
+        status = self._host.get().status()
+        if status.state == "dead":
+            raise EngineError("the engine has failed; restart the server")
+        resp.media = {"status": "ok"}
+
+    on_head = on_get
+
+
+class Root:
+    """``GET /``: a line that says what answers here."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer in plain text."""
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.text = "pyllama is running\n"
+
+    on_head = on_get

@@ -1,0 +1,1 @@
+"""OpenAI's dialect: chat completions, text completions and models, as llama-server extends it."""
