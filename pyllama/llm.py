@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 import weakref
@@ -10,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import hub, settings as settings_module
-from pyllama._ext.sampler import Sampler
-from pyllama.engine import Engine, LlamaRunner, load
-from pyllama.errors import ContextOverflow, InvalidRequest, NativeError
+from pyllama.engine import Engine, LlamaRunner, load, make_sampler
+from pyllama.errors import ContextOverflow, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
@@ -193,7 +191,7 @@ class Llama:
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt,
-            sampler=self._sampler(params, prompt.tokens),
+            sampler=make_sampler(self._loaded.model, params, prompt.tokens, self.n_ctx),
         )
         return Generation(
             self._engine,
@@ -201,20 +199,6 @@ class Llama:
             Detokenizer(self._pieces),
             StopMatcher((*params.stop, *prompt.stop)),
         )
-
-    def _sampler(self, params: GenerationParams, tokens: tuple[int, ...]) -> Sampler:
-        flat = params.as_dict()
-        for name in ("repeat_last_n", "dry_penalty_last_n"):
-            if flat[name] < 0:
-                flat[name] = self.n_ctx
-        try:
-            sampler = Sampler(self._loaded.model, json.dumps(flat))
-        except NativeError as error:
-            raise InvalidRequest(f"the sampling parameters were refused: {error.detail}") from error
-        if not sampler.is_greedy:
-            n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
-            sampler.accept_prompt(list(tokens[max(len(tokens) - n_history, 0) :]))
-        return sampler
 
     # ---- life ---------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from pyllama.engine.engine import Engine, EngineState
 from pyllama.engine.loader import LoadedModel, load
 from pyllama.engine.runner import LlamaRunner, Runner
+from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "StreamEvent",
     "TokenStream",
     "load",
+    "make_sampler",
 ]

@@ -1,0 +1,37 @@
+"""From a request's parameters to the sampler chain that its sequence carries."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pyllama._ext.sampler import Sampler
+from pyllama.errors import InvalidRequest, NativeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyllama._ext.model import Model
+    from pyllama.params import GenerationParams
+
+
+def make_sampler(
+    model: Model, params: GenerationParams, prompt: Sequence[int], n_ctx: int
+) -> Sampler:
+    """Make the sampler of one sequence, its penalties fed with the prompt. Any thread may call it.
+
+    Raises:
+        InvalidRequest: llama.cpp refuses a parameter.
+    """
+    flat = params.as_dict()
+    for name in ("repeat_last_n", "dry_penalty_last_n"):
+        if flat[name] < 0:
+            flat[name] = n_ctx
+    try:
+        sampler = Sampler(model, json.dumps(flat))
+    except NativeError as error:
+        raise InvalidRequest(f"the sampling parameters were refused: {error.detail}") from error
+    if not sampler.is_greedy:
+        n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
+        sampler.accept_prompt(list(prompt[max(len(prompt) - n_history, 0) :]))
+    return sampler
