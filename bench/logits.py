@@ -55,12 +55,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def table(data: dict[str, Any]) -> str:
     """Return the record as text."""
-    return "\n".join([
-        f"{data['model']}, commit {data['commit']}, {data['machine']['cpu']}",
-        f"{data['workload']}: largest difference of a logit",
-        f"through the engine   {data['engine_largest_difference']:.6f}",
-        f"llama.cpp alone      {data['llama_cpp_largest_difference']:.6f}",
-    ])
+    return "\n".join(
+        [
+            f"{data['model']}, commit {data['commit']}, {data['machine']['cpu']}",
+            f"{data['workload']}: largest difference of a logit",
+            f"through the engine   {data['engine_largest_difference']:.6f}",
+            f"llama.cpp alone      {data['llama_cpp_largest_difference']:.6f}",
+        ]
+    )
 
 
 def _largest(pairs: list[tuple[Row, Row]]) -> float:

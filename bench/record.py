@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import os
 import platform
@@ -16,7 +16,7 @@ from bench import peers
 def context(model: Path, **settings: Any) -> dict[str, Any]:
     """Return commit, pin, flags, model hash, machine and the settings of a run."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "is_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "llama_cpp": (peers.ROOT / "vendor" / "llama.cpp.txt").read_text("utf-8").split()[-2],

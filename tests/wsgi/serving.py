@@ -1,104 +1,19 @@
-"""A real gunicorn in a process of its own, over the fake model."""
+"""A real gunicorn over the fake model."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from pathlib import Path
 from typing import Any
 
-import httpx
+from tests.support import serving
 
-ROOT = Path(__file__).resolve().parents[2]
-_BOOT_S = 20.0
+CONFIG = serving.ROOT / "tests" / "wsgi" / "gunicorn_fake.py"
 
 
-class Server:
-    """gunicorn with the configuration under test; its log is kept with the times of its lines."""
+class Server(serving.Server):
+    """gunicorn over a fake model that the keywords describe."""
 
     def __init__(self, **fake: Any) -> None:
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.lines: list[tuple[float, str]] = []
-        environ = {**os.environ, "FAKE": json.dumps({**fake, "port": self.port})}
-        config = ROOT / "tests" / "wsgi" / "gunicorn_fake.py"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(config), "wsgi:app"],
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._reader.join(5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-
-    def ready(self) -> Server:
-        """Wait until the model is loaded."""
-        deadline_s = time.monotonic() + _BOOT_S
-        while time.monotonic() < deadline_s and self.process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
-                    return self
-            except httpx.TransportError:
-                pass
-            time.sleep(0.02)
-        raise AssertionError(f"the server did not get ready:\n{self.log}")
-
-    @property
-    def log(self) -> str:
-        """All that was logged."""
-        return "\n".join(line for _, line in self.lines)
-
-    def logged(self, text: str, timeout_s: float = 5.0) -> float:
-        """Wait for a line with this text; returns when it came."""
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            for time_s, line in list(self.lines):
-                if text in line:
-                    return time_s
-            time.sleep(0.005)
-        raise AssertionError(f"{text!r} was not logged:\n{self.log}")
-
-    def terminate(self) -> None:
-        """Send SIGTERM to the master."""
-        self.process.send_signal(signal.SIGTERM)
-
-    def exit_status(self, timeout_s: float = 15.0) -> int:
-        """Wait for the end."""
-        status = self.process.wait(timeout_s)
-        self._reader.join(5)
-        return status
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append((time.monotonic(), line.rstrip()))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        port = serving.free_port()
+        environ = {"FAKE": json.dumps({**fake, "port": port})}
+        super().__init__("-c", str(CONFIG), "wsgi:app", environ=environ, port=port)

@@ -15,7 +15,7 @@ import pyllama
 import wsgi
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
-from tests.wsgi.serving import ROOT
+from tests.support.serving import ROOT
 from wsgi import serve
 from wsgi.factory import create_app
 from wsgi.host import Host

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import wsgi
-from tests.wsgi.serving import ROOT
+from tests.support.serving import ROOT
 
 Configure = Callable[..., Any]
 

@@ -1,0 +1,37 @@
+"""A real gunicorn over the real model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.support.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# -P keeps the current folder off sys.path only from Python 3.11 on, so the folder is named instead.
+STATUS_APP = ("-c", "python:wsgi.gunicorn_conf", "tests.support.status_app:app")
+
+
+@pytest.fixture(scope="module")
+def server(model_path: Path) -> Iterator[Server]:
+    """A server of the default model with eight slots of 2,048 tokens, and the status route."""
+    environ = {
+        "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_CTX_SIZE": str(8 * 2048),
+        "LLAMA_ARG_N_PARALLEL": "8",
+        "LLAMA_ARG_THREADS": "2",
+    }
+    with Server(*STATUS_APP, environ=environ) as server:
+        yield server.ready()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of that server."""
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
