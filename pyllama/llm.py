@@ -8,19 +8,19 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pyllama import hub, settings as settings_module
+from pyllama import hub
+from pyllama import settings as settings_module
 from pyllama.engine import Engine, LlamaRunner, load, make_sampler
-from pyllama.errors import ContextOverflow, InvalidRequest
+from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import Detokenizer, Prompt, PromptBuilder, StopMatcher
+from pyllama.text import Prompt, StopMatcher, TextCodec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from pyllama.engine import LoadedModel
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
 
@@ -44,6 +44,7 @@ class Llama:
 
     Args:
         model: a path, ``"default"``, or ``"hf:org/repo[:file]"``.
+        settings: complete settings instead of a model and options.
         **options: llama-server's long option names with underscores (``ctx_size=4096``,
             ``parallel=4``, ``threads=2``), and pyllama's own (``max_queue``, ``step_ms``, and each
             generation parameter as a default: ``max_tokens``, ``temperature``, ...).
@@ -54,36 +55,37 @@ class Llama:
         ModelLoadError: the model cannot be found or loaded.
     """
 
-    def __init__(self, model: str = "default", **options: Any) -> None:
-        self._open(settings_module.from_keywords(str(model), options))
+    def __init__(
+        self, model: str = "default", *, settings: Settings | None = None, **options: Any
+    ) -> None:
+        if settings is None:
+            settings = settings_module.from_keywords(str(model), options)
+        elif options:
+            raise ConfigError(f"settings are complete; drop {', '.join(options)}")
+        loaded = load(settings, hub.resolve(settings.model))
+        self.info: ModelInfo = loaded.info
+        self.n_ctx: int = loaded.limits.n_ctx_seq
+        self.defaults: GenerationParams = settings.generation
+        self._n_slots = loaded.limits.n_slots
+        try:
+            self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
+        except BaseException:
+            loaded.context.close()
+            raise
+        self._engine = engine = Engine(
+            LlamaRunner(loaded.context, loaded.limits.n_slots),
+            loaded.limits,
+            max_queue=settings.max_queue,
+            step_s=settings.step_ms / 1e3,
+            on_stop=loaded.context.close,
+        )
+        # Without a close() the thread ends with the last reference, or with the interpreter.
+        weakref.finalize(self, engine.close)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Llama:
         """Load what the settings say."""
-        llm = cls.__new__(cls)
-        llm._open(settings)
-        return llm
-
-    def _open(self, settings: Settings) -> None:
-        self._loaded = loaded = load(settings, hub.resolve(settings.model))
-        self.info: ModelInfo = loaded.info
-        self.n_ctx: int = loaded.limits.n_ctx_seq
-        self.defaults: GenerationParams = settings.generation
-        self._pieces = loaded.vocab.pieces()
-        try:
-            self._prompts = PromptBuilder(
-                loaded.model,
-                loaded.vocab,
-                template=settings.chat_template,
-                use_jinja=settings.use_jinja,
-                template_kwargs=settings.template_kwargs,
-            )
-        except BaseException:
-            loaded.context.close()
-            raise
-        self._engine = engine = _engine(settings, loaded)
-        # Without a close() the thread ends with the last reference, or with the interpreter.
-        weakref.finalize(self, engine.close)
+        return cls(settings=settings)
 
     # ---- text in, text out ------------------------------------------------------------------
 
@@ -141,11 +143,11 @@ class Llama:
             special: add the vocabulary's BOS and EOS, and read ``<|im_end|>`` and its like as
                 the control tokens that they name.
         """
-        return self._loaded.vocab.tokenize(text, add_special=special, parse_special=special)
+        return self._open_codec.vocab.tokenize(text, add_special=special, parse_special=special)
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
         """Return the text of token ids; with ``special`` the control tokens' names too."""
-        data = self._loaded.vocab.detokenize(list(tokens), special=special)
+        data = self._open_codec.vocab.detokenize(list(tokens), special=special)
         return data.decode("utf-8", "replace")
 
     # ---- in two steps, as a server needs it ---------------------------------------------------
@@ -158,7 +160,7 @@ class Llama:
         add_generation_prompt: bool = True,
     ) -> Prompt:
         """Render a chat with the model's template and tokenise it. Raises InvalidRequest."""
-        return self._prompts.chat(
+        return self._open_codec.prompts.chat(
             messages,
             template_kwargs=template_kwargs,
             add_generation_prompt=add_generation_prompt,
@@ -166,7 +168,7 @@ class Llama:
 
     def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
         """Tokenise a text, or check token ids. Raises InvalidRequest."""
-        return self._prompts.text(prompt)
+        return self._open_codec.prompts.text(prompt)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
@@ -179,6 +181,7 @@ class Llama:
             Draining: the engine is shutting down.
             EngineError: the engine has stopped.
         """
+        codec = self._open_codec
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
@@ -191,14 +194,21 @@ class Llama:
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt,
-            sampler=make_sampler(self._loaded.model, params, prompt.tokens, self.n_ctx),
+            sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
         )
         return Generation(
             self._engine,
             self._engine.submit(request),
-            Detokenizer(self._pieces),
+            codec.detokenizer(),
             StopMatcher((*params.stop, *prompt.stop)),
         )
+
+    @property
+    def _open_codec(self) -> TextCodec:
+        codec = self._codec
+        if codec is None:
+            raise EngineError("the model was closed")
+        return codec
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -207,7 +217,7 @@ class Llama:
         engine = self._engine
         return EngineStatus(
             state=engine.state.value,
-            n_slots=self._loaded.limits.n_slots,
+            n_slots=self._n_slots,
             n_busy=engine.n_busy,
             n_waiting=engine.n_waiting,
         )
@@ -230,6 +240,8 @@ class Llama:
     def close(self) -> None:
         """End every request, stop the engine thread and free the model; idempotent."""
         self._engine.close()
+        # Threads that are in a call hold the model a little longer.
+        self._codec = None
 
     def __enter__(self) -> Llama:
         """Return itself."""
@@ -243,13 +255,3 @@ class Llama:
     ) -> None:
         """Close."""
         self.close()
-
-
-def _engine(settings: Settings, loaded: LoadedModel) -> Engine:
-    return Engine(
-        LlamaRunner(loaded.context, loaded.limits.n_slots),
-        loaded.limits,
-        max_queue=settings.max_queue,
-        step_s=settings.step_ms / 1e3,
-        on_stop=loaded.context.close,
-    )
