@@ -20,7 +20,7 @@ class Generation:
 
     Iterate for :class:`~pyllama.results.Delta` objects; the last one has a ``finish_reason``, and
     from then on :attr:`usage` and :attr:`timings` are valid. :meth:`close` ends it early and frees
-    its slot.
+    its slot; so does leaving it as a context manager, and dropping the last reference to it.
     """
 
     def __init__(
@@ -71,13 +71,14 @@ class Generation:
         while True:
             left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
             events = self._ticket.stream.get(left_s)
+            if self._is_closed:
+                # By another thread, while this one waited.
+                raise StopIteration
             if not events:
                 return None
             text = self._consume(events)
             if text or self._finish_reason is not None:
-                return Delta(
-                    text=text, n_tokens=self._n_tokens, finish_reason=self._finish_reason
-                )
+                return Delta(text=text, n_tokens=self._n_tokens, finish_reason=self._finish_reason)
 
     def result(self) -> Completion:
         """Wait for the end; return the whole answer."""
@@ -92,6 +93,18 @@ class Generation:
             self._is_closed = True
             if self._finish_reason is None:
                 self._engine.abort(self._ticket)
+
+    def __enter__(self) -> Generation:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def __del__(self) -> None:
+        """Close: an answer that nobody can read any more need not be computed."""
+        self.close()
 
     @property
     def finish_reason(self) -> FinishReason:

@@ -9,6 +9,9 @@ from typing import Any
 
 from pyllama.errors import InvalidRequest, UnknownOption
 
+# llama.cpp computes with 32 bits: the largest number that is finite there.
+_FLOAT_MAX = 3.4028234e38
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
@@ -55,12 +58,18 @@ class SamplingParams:
             value = getattr(self, item.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise InvalidRequest(f"{item.name} must be finite, not {value}", param=item.name)
+            if isinstance(value, float):
+                _within(self, item.name, -_FLOAT_MAX, _FLOAT_MAX)
+            elif item.name != "seed":
+                _within(self, item.name, -(2**31), 2**31 - 1)
         _at_least(self, "top_k", -1)
         _within(self, "top_p", 0.0, 1.0)
         _within(self, "min_p", 0.0, 1.0)
         _at_least(self, "repeat_last_n", -1)
         _at_least(self, "dry_penalty_last_n", -1)
         _at_least(self, "min_keep", 0)
+        # llama.cpp turns the sampler off below 1 without a word.
+        _at_least(self, "dry_base", 1.0)
         _within(self, "mirostat", 0, 2)
         _within(self, "seed", -1, 2**32 - 1)
         if self.repeat_penalty <= 0:
@@ -115,9 +124,7 @@ class GenerationParams:
         return flat
 
 
-SAMPLING_TYPES: dict[str, type] = {
-    item.name: type(item.default) for item in fields(SamplingParams)
-}
+SAMPLING_TYPES: dict[str, type] = {item.name: type(item.default) for item in fields(SamplingParams)}
 _OWN_TYPES: dict[str, type] = {"max_tokens": int, "stop": tuple, "cache_prompt": bool}
 
 # Names that other libraries use for the same thing, so that the error can name ours.
@@ -139,7 +146,7 @@ def _coerce(name: str, value: Any) -> Any:
     if wanted is tuple:
         return _strings(name, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) <= _FLOAT_MAX else math.inf
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise InvalidRequest(
             f"{name} must be of type {wanted.__name__}, not {type(value).__name__}", param=name
@@ -148,10 +155,10 @@ def _coerce(name: str, value: Any) -> Any:
 
 
 def _strings(name: str, value: Any) -> tuple[str, ...]:
-    values = (value,) if isinstance(value, str) else tuple(value or ())
-    if not all(isinstance(item, str) for item in values):
+    values = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(values, (list, tuple)) or not all(isinstance(item, str) for item in values):
         raise InvalidRequest(f"{name} must be a string or a list of strings", param=name)
-    return values
+    return tuple(values)
 
 
 def unknown_option(name: str, known: tuple[str, ...], aliases: dict[str, str]) -> str:

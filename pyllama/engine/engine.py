@@ -114,10 +114,13 @@ class Engine:
             if self._state is EngineState.DRAINING:
                 raise Draining("the server is shutting down")
             if self._n_accepted >= self._max_accepted:
-                raise QueueFull(f"all slots are busy and {self._max_accepted} requests are accepted")
+                raise QueueFull(
+                    f"all slots are busy and {self._max_accepted} requests are accepted"
+                )
             self._n_accepted += 1
             self._idle.clear()
-        self._inbox.put((self._add, ticket))
+            # Within the lock: once the state is DEAD nobody reads what comes later.
+            self._inbox.put((self._add, ticket))
         return ticket
 
     def abort(self, ticket: Ticket) -> None:
@@ -139,6 +142,7 @@ class Engine:
         is_idle = self._idle.wait(timeout_s)
         if not is_idle:
             self._inbox.put((self._abort_all, None))
+            self._runner.interrupt()
             self._idle.wait(5.0)
         return is_idle
 
@@ -159,7 +163,10 @@ class Engine:
             EngineError: they differ, or the engine did not answer in time.
         """
         answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self._inbox.put((self._check, answer))
+        with self._lock:
+            if self._state is EngineState.DEAD:
+                raise EngineError("the engine has stopped")
+            self._inbox.put((self._check, answer))
         try:
             error = answer.get(timeout=timeout_s)
         except queue.Empty:
@@ -227,6 +234,7 @@ class Engine:
         for event in events:
             ticket = self._tickets[event.sequence]
             if isinstance(event, Finished):
+                # First the place, then the news: who reads the end may submit again at once.
                 self._forget(ticket)
             ticket.stream.put(event)
 
@@ -249,9 +257,9 @@ class Engine:
             self._forget(ticket)
 
     def _abort_all(self, _: None) -> None:
-        for ticket in list(self._tickets.values()):
-            self._abort(ticket)
-            ticket.stream.put(Failed(Cancelled("the server shut down before the answer was complete")))
+        for sequence, ticket in list(self._tickets.items()):
+            self._scheduler.abort(sequence, time.monotonic())
+            self._end(ticket, Cancelled("the server shut down before the answer was complete"))
 
     def _stop(self, _: None) -> None:
         self._is_stopping = True
@@ -288,7 +296,8 @@ class Engine:
         while not self._inbox.empty():
             handler, argument = self._inbox.get_nowait()
             if handler == self._add:
-                argument.stream.put(Failed(error))
-                self._release_place()
+                self._end(argument, error)
+            elif handler == self._check:
+                argument.put(error)
         for ticket in list(self._tickets.values()):
             self._end(ticket, error)

@@ -88,7 +88,6 @@ def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) ->
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
-        n_ubatch=context.n_ubatch,
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (model.is_recurrent or model.is_hybrid or has_window),
     )

@@ -1,4 +1,4 @@
-"""The hand-off of one sequence's events from the engine thread to the thread that waits for them."""
+"""The hand-off of one sequence's events from the engine thread to the one that waits for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class TokenStream:
     __slots__ = ("_queue", "is_closed")
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[StreamEvent] = queue.SimpleQueue()
+        # None wakes a consumer that waits while another thread closes the stream.
+        self._queue: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
         self.is_closed = False
 
     def put(self, event: StreamEvent) -> None:
@@ -41,15 +42,19 @@ class TokenStream:
             self._queue.put(event)
 
     def get(self, timeout_s: float | None) -> list[StreamEvent]:
-        """Wait for events; return all that are there, or none where the time runs out first."""
+        """Wait for events; return all that are there.
+
+        Returns none where the time runs out first, or where the stream is closed meanwhile.
+        """
         try:
             events = [self._queue.get(timeout=timeout_s)]
         except queue.Empty:
             return []
         while not self._queue.empty():
             events.append(self._queue.get_nowait())
-        return events
+        return [event for event in events if event is not None]
 
     def close(self) -> None:
-        """Drop what comes from now on."""
+        """Drop what comes from now on, and wake the consumer; any thread may call it."""
         self.is_closed = True
+        self._queue.put(None)

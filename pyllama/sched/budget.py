@@ -48,6 +48,9 @@ class PrefillBudget:
 
     def observe(self, plan: BatchPlan, duration_s: float) -> None:
         """Learn from a step that ran to its end."""
+        if not plan.chunks:
+            # Memory was tidied up, nothing computed: that says nothing of a decode's duration.
+            return
         n_decoding = plan.n_decoding
         n_prompt = plan.n_tokens - n_decoding
         if n_prompt == 0:

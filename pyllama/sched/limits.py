@@ -17,8 +17,6 @@ class Limits:
     """KV cells in all. Below n_slots * n_ctx_seq where the slots share one unified pool."""
     n_batch: int
     """Most tokens of one batch."""
-    n_ubatch: int
-    """Tokens that llama.cpp computes at once; a prefill without company takes at least this."""
     eog_tokens: frozenset[int] = field(default_factory=frozenset)
     """Tokens that end a generation."""
     can_trim: bool = True

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyllama.errors import InvalidRequest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
     """One prompt to continue.
 
     ``sampler`` is opaque here: the runner hands it to the extension. ``max_tokens`` is resolved:
-    at least 1, and never more than the context has room for.
+    at least 1, and with the prompt never more than one sequence has room for.
+
+    Raises:
+        InvalidRequest: there is no token to continue, or none to be generated.
     """
 
     id: str
@@ -22,3 +27,10 @@ class Request:
     """Submission time, seconds on the engine's clock."""
     cache_prompt: bool = True
     sampler: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would keep a slot without ever giving the model something to do."""
+        if not self.tokens:
+            raise InvalidRequest("prompt must hold at least one token", param="prompt")
+        if self.max_tokens < 1:
+            raise InvalidRequest("max_tokens must be at least 1", param="max_tokens")

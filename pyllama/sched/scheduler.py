@@ -1,8 +1,9 @@
 """The scheduler: continuous batching over slots, as three calls with data between them.
 
 ``add`` and ``abort`` change what is wanted, ``schedule`` says what to compute next, ``update``
-takes in what came of it. One thread calls them, in any order, but every plan that ``schedule``
-returns is answered by exactly one ``update`` before the next ``schedule``.
+takes in what came of it. One thread calls them all. Each plan of ``schedule`` is answered by one
+``update`` or ``fail`` before anything is aborted or scheduled again; a plan without chunks may go
+unanswered once its removals are applied.
 """
 
 from __future__ import annotations
@@ -54,23 +55,24 @@ class Scheduler:
         return sequence
 
     def abort(self, sequence: Sequence, now_s: float) -> None:
-        """End a sequence wherever it stands; idempotent. Its cells stay for reuse."""
+        """End a sequence wherever it stands; idempotent. Its cells stay for reuse.
+
+        No event of it is reported any more.
+        """
         if sequence.status is Status.WAITING:
             self.waiting.remove(sequence)
             sequence.status = Status.FINISHED
         elif sequence.status is Status.RUNNING:
             self._leave(sequence, now_s)
+        self._silence(sequence)
 
     def schedule(self, now_s: float) -> BatchPlan:
         """Return the next step: decoding sequences first, prompt chunks in what is left."""
         self._admit(now_s)
-        while True:
-            builder = self._fill_decodes()
-            self._fill_prompts(builder)
-            if builder.chunks or not self.running:
-                return builder.build(self._take_removals())
-            # Prompts alone hold every cell of a unified pool: the youngest gives way.
-            self._preempt(self.running[-1])
+        builder = self._fill_decodes()
+        # Prompts always advance: they were admitted with all their cells, and give them up whole.
+        self._fill_prompts(builder)
+        return builder.build(self._take_removals())
 
     def flush(self) -> BatchPlan:
         """Return a plan that only removes what memory has to forget, for a look at it after."""
@@ -91,12 +93,15 @@ class Scheduler:
     def fail(self, plan: BatchPlan, now_s: float) -> list[Sequence]:
         """Give up the sequences of a plan that could not be computed; return them.
 
-        Their cells are in an unknown state, so the slots forget them all.
+        Their cells are in an unknown state, so the slots forget them all. The plan's removals are
+        due again: the failure may have come before them.
         """
+        self._removals[:0] = plan.removals
         failed = [chunk.sequence for chunk in plan.chunks]
         for sequence in failed:
             slot = _slot_of(sequence)
             self._leave(sequence, now_s)
+            self._silence(sequence)
             slot.tokens.clear()
             self._removals.append(RemoveCells(slot.id, 0))
         return failed
@@ -125,8 +130,11 @@ class Scheduler:
             if choice is None:
                 return
             slot, n_keep = choice
-            if not self._has_room_for(sequence, slot, n_keep):
+            if not self._fits(sequence):
                 return
+            n_pending = sum(other.n_pending for other in self.running)
+            # What the slot holds now, kept or lost, is room for the sequence already.
+            self._evict_idle(n_pending + len(sequence.tokens) - len(slot.tokens), but=slot)
             self.waiting.pop()
             if self.pool.bind(slot, sequence, n_keep):
                 self._removals.append(RemoveCells(slot.id, n_keep))
@@ -134,15 +142,10 @@ class Scheduler:
             self.running.append(sequence)
             self._events.append(Started(sequence, now_s, min(n_keep, sequence.n_prompt)))
 
-    def _has_room_for(self, sequence: Sequence, slot: Slot, n_keep: int) -> bool:
-        """Tell whether the sequence fits beside those that run, evicting idle slots if need be."""
-        n_running = sum(len(slot.tokens) for slot in self.pool.slots if not slot.is_idle)
-        n_pending = sum(other.n_pending for other in self.running)
-        if n_running + n_pending + len(sequence.tokens) + 1 > self.limits.n_cells:
-            return False
-        n_needed = len(sequence.tokens) - n_keep + n_pending
-        self._evict_idle(n_needed, but=slot)
-        return True
+    def _fits(self, sequence: Sequence) -> bool:
+        """Tell whether a sequence and its next token fit beside those that run."""
+        n_running = sum(len(other.tokens) for other in self.running)
+        return n_running + len(sequence.tokens) + 1 <= self.limits.n_cells
 
     def _evict_idle(self, n_needed: int, *, but: Slot | None = None) -> None:
         """Forget idle slots, stalest first, until that many cells are free."""
@@ -223,6 +226,10 @@ class Scheduler:
         if is_full or sequence.n_generated >= sequence.request.max_tokens:
             self._finish(sequence, "length", now_s)
 
+    def _silence(self, sequence: Sequence) -> None:
+        """Drop what was still to be reported of a sequence: nobody listens any more."""
+        self._events = [event for event in self._events if event.sequence is not sequence]
+
     def _finish(self, sequence: Sequence, reason: FinishReason, now_s: float) -> None:
         self._leave(sequence, now_s)
         self._events.append(Finished(sequence, now_s, reason))
@@ -233,7 +240,7 @@ class Scheduler:
         sequence.status = Status.FINISHED
 
     def _undo(self, plan: BatchPlan) -> None:
-        """Forget what a broken batch may have left behind: any part of it may have been computed."""
+        """Forget what a broken batch left behind: any part of it may have been computed."""
         for chunk in plan.chunks:
             slot = _slot_of(chunk.sequence)
             if not self.limits.can_trim:

@@ -14,9 +14,9 @@ def main() -> int:
     try:
         settings = from_arguments(command_line(os.environ), os.environ)
     except PyllamaError as error:
-        print(error, file=sys.stderr)
+        print(error, file=sys.stderr)  # noqa: T201  (the answer of a command)
         return 1
-    print(settings.to_json())
+    print(settings.to_json())  # noqa: T201  (same)
     return 0
 
 

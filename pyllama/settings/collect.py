@@ -44,6 +44,8 @@ _SAMPLING_OPTIONS = {
     "--mirostat-lr": "mirostat_eta",
     "--mirostat-ent": "mirostat_tau",
 }
+# Options that add up where a command line has them several times; of others the last one counts.
+_REPEATABLE = {"--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"}
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
 _DEFAULT_PORT = 8000
@@ -56,7 +58,7 @@ class Collector:
     def __init__(self) -> None:
         self.own: dict[str, Any] = {}
         # By the option's name, so that a flag replaces its environment variable.
-        self._native: dict[str, tuple[str, ...]] = {}
+        self._native: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     # ---- sources ------------------------------------------------------------------------------
 
@@ -80,17 +82,22 @@ class Collector:
         """Take a command line."""
         arguments = iter(argv)
         own_by_arg = {own.arg: own for own in OWN.values()}
+        seen: set[str] = set()
         for argument in arguments:
-            arg, has_value, inline = argument.partition("=")
-            if not arg.startswith("--") or not has_value:
-                arg, inline = argument, None
-            own = own_by_arg.get(arg.replace("_", "-"))
+            arg, inline = argument, None
+            if argument.startswith("--") and "=" in argument:
+                arg, _, inline = argument.partition("=")
+            own = own_by_arg.get(_spelling(arg))
             n_values = 1 if own else table().by_argument(arg).n_values
             values = self._values(arg, arguments, n_values, inline)
             if own is not None:
                 self.own[own.name] = own.read(values[0], arg)
-            else:
-                self._add(table().by_argument(arg), arg.replace("_", "-"), *values)
+                continue
+            option = table().by_argument(arg)
+            earlier = self._native[option.name] if option.name in seen & _REPEATABLE else ()
+            self._add(option, _spelling(arg), *values)
+            self._native[option.name] = (*earlier, *self._native[option.name])
+            seen.add(option.name)
 
     def add_keyword(self, keyword: str, value: Any, others: tuple[str, ...]) -> None:
         """Take one keyword argument."""
@@ -99,7 +106,8 @@ class Collector:
             return
         option = table().by_keyword(keyword, others)
         if option.kind in {"flag", "bool"}:
-            self._add_switch(option, keyword, value)
+            is_negation = "--" + keyword.replace("_", "-") in option.args_neg
+            self._add_switch(option, keyword, value, is_negation=is_negation)
         elif value is not None:
             text = ("on" if value else "off") if isinstance(value, bool) else str(value)
             self._add(option, option.name, text)
@@ -113,8 +121,9 @@ class Collector:
             ConfigError: a value cannot be honoured.
         """
         native = dict(self._native)
-        native.setdefault("--parallel", ("--parallel", str(_DEFAULT_PARALLEL)))
-        values = _read_back(native)
+        native.setdefault("--parallel", (("--parallel", str(_DEFAULT_PARALLEL)),))
+        options = tuple(option for options in native.values() for option in options)
+        values = _read_back(options)
         own = dict(self.own)
         defaults = {
             parameter: _as_parameter(parameter, values["sampling"][parameter])
@@ -144,19 +153,19 @@ class Collector:
                 key: json.loads(text) for key, text in values["template_kwargs"].items()
             },
             swa_full=values["swa_full"],
-            options=tuple(native.values()),
+            options=options,
             **own,
         )
 
     # ---- helpers --------------------------------------------------------------------------------
 
     def _add(self, option: Option, arg: str, *values: str) -> None:
-        self._native[option.name] = (arg, *values)
+        self._native[option.name] = ((arg, *values),)
 
-    def _add_switch(self, option: Option, source: str, value: object) -> None:
+    def _add_switch(self, option: Option, source: str, value: object, *, is_negation: bool) -> None:
         if not isinstance(value, bool):
             raise ConfigError(f"{source} must be True or False, not {value!r}")
-        if value:
+        if value != is_negation:
             self._add(option, option.name)
         elif option.args_neg:
             # Through the table once more: some negations are refused.
@@ -174,7 +183,7 @@ class Collector:
         if word not in _TRUTHY | _FALSY:
             raise ConfigError(f"{name} must be on or off, not {text!r}")
         is_negation = option.env is not None and name != option.env
-        self._add_switch(option, name, (word in _TRUTHY) != is_negation)
+        self._add_switch(option, name, word in _TRUTHY, is_negation=is_negation)
 
     def _values(
         self, arg: str, arguments: Any, n_values: int, inline: str | None
@@ -199,12 +208,17 @@ def _variables(option: Option) -> list[str]:
     return names
 
 
-def _read_back(native: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    options = Options()
-    for option in native.values():
-        options.set(*option)
-    options.finish()
-    values: dict[str, Any] = options.values()
+def _spelling(arg: str) -> str:
+    """Return a long spelling with hyphens; ``-ot`` and the like as they are."""
+    return arg.replace("_", "-") if arg.startswith("--") else arg
+
+
+def _read_back(options: Sequence[tuple[str, ...]]) -> dict[str, Any]:
+    native = Options()
+    for option in options:
+        native.set(*option)
+    native.finish()
+    values: dict[str, Any] = native.values()
     return values
 
 
@@ -219,6 +233,4 @@ def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:
     if values["hf_repo"]:
         file = f":{values['hf_file']}" if values["hf_file"] else ""
         return f"hf:{values['hf_repo']}{file}"
-    return values["model_path"] or chosen
-
-
+    return str(values["model_path"] or chosen)

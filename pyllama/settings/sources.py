@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import ConfigError, InvalidRequest, UnknownOption
-from pyllama.params import SAMPLING_TYPES, GenerationParams
+from pyllama.params import SAMPLING_TYPES
 from pyllama.settings.own import OWN
 from pyllama.settings.settings import Settings
 

@@ -115,7 +115,7 @@ class OptionTable:
             near = difflib.get_close_matches(spelling, self._spellings(), 1, 0.5)
             hint = f"; did you mean {near[0]}?" if near else "; see pyllama serve --help"
             raise UnknownOption(f"unknown option {arg}{hint}")
-        self._check(option, spelling)
+        self._check(option, spelling, spelling)
         return option
 
     def by_keyword(self, keyword: str, others: tuple[str, ...]) -> Option:
@@ -128,7 +128,8 @@ class OptionTable:
         Raises:
             UnknownOption: it does not exist, is deprecated, or is not honoured here.
         """
-        option = self._by_arg.get("--" + keyword.replace("_", "-"))
+        arg = "--" + keyword.replace("_", "-")
+        option = self._by_arg.get(arg)
         if option is None:
             known = (*(_keyword(option) for option in self.honoured), *others)
             near = _ALIASES.get(keyword) or next(
@@ -136,12 +137,13 @@ class OptionTable:
             )
             hint = f"; did you mean {near!r}?" if near else ""
             raise UnknownOption(f"unknown option {keyword!r}{hint}")
-        self._check(option, keyword)
+        self._check(option, arg, keyword)
         return option
 
-    def _check(self, option: Option, spelling: str) -> None:
-        if spelling in _REFUSED:
-            raise UnknownOption(f"{spelling} cannot be honoured: {_REFUSED[spelling]}")
+    def _check(self, option: Option, arg: str, spelling: str) -> None:
+        """Refuse an option by its argument, speaking of it as it was spelled."""
+        if arg in _REFUSED:
+            raise UnknownOption(f"{spelling} cannot be honoured: {_REFUSED[arg]}")
         if option.name in HONOURED:
             return
         near = difflib.get_close_matches(option.name, sorted(HONOURED), 1, 0.6)

@@ -77,6 +77,8 @@ class PromptBuilder:
             request["enable_thinking"] = bool(kwargs["enable_thinking"])
         try:
             rendered = self._template.apply(json.dumps(request))
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(f"messages must be JSON: {error}", param="messages") from error
         except NativeError as error:
             reason = f"the chat template refused the messages: {error.detail}"
             raise InvalidRequest(reason, param="messages") from error
@@ -97,7 +99,7 @@ class PromptBuilder:
             for index, token in enumerate(tokens):
                 if type(token) is not int or not 0 <= token < n_vocab:
                     raise InvalidRequest(
-                        f"prompt[{index}] must be a token id from 0 to {n_vocab - 1}, not {token!r}",
+                        f"prompt[{index}] must be a token id below {n_vocab}, not {token!r}",
                         param=f"prompt[{index}]",
                     )
         if not tokens:

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
 
 class StopMatcher:
-    """Passes text through until a stop string occurs in it.
+    """Passes text through until a stop string occurs in it, and nothing from there on.
 
-    Text that may be the start of a stop string is held back until the next text decides.
+    Text that may be the start of a stop string is held back until the next text decides. The string
+    that is complete first counts, the longest of those that end together: so what comes out does
+    not depend on how the text is cut into pieces.
 
     Args:
         stops: the strings; none may be empty.
@@ -31,12 +33,14 @@ class StopMatcher:
         """Return the text that is certain now; sets :attr:`matched` on a match."""
         if not self._stops:
             return text
+        if self.matched is not None:
+            return ""
         text = self._held + text
-        places = [(text.find(stop), stop) for stop in self._stops if stop in text]
+        places = [(text.find(stop) + len(stop), stop) for stop in self._stops if stop in text]
         if places:
-            start, self.matched = min(places, key=lambda place: (place[0], -len(place[1])))
+            end, self.matched = min(places, key=lambda place: (place[0], -len(place[1])))
             self._held = ""
-            return text[:start]
+            return text[: end - len(self.matched)]
         n_held = self._overlap(text)
         self._held = text[len(text) - n_held :]
         return text[: len(text) - n_held]

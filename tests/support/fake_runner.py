@@ -1,0 +1,128 @@
+"""A runner without a model: llama.cpp's memory as plain lists, every rule of it checked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence as TokenSequence
+
+from pyllama.sched import BatchPlan, Chunk, Limits, StepResult, StepStatus
+
+
+def next_token(tokens: TokenSequence[int], n_vocab: int = 50) -> int:
+    """Return the token that the fake model says next: a function of all that came before."""
+    return hash(tuple(tokens)) % n_vocab
+
+
+def continuation(prompt: TokenSequence[int], max_tokens: int, limits: Limits) -> list[int]:
+    """Return what a request must get, whatever else runs: the answer computed alone."""
+    tokens = list(prompt)
+    while len(tokens) - len(prompt) < max_tokens and len(tokens) < limits.n_ctx_seq:
+        token = next_token(tokens)
+        if token in limits.eog_tokens:
+            break
+        tokens.append(token)
+    return tokens[len(prompt) :]
+
+
+class Memory:
+    """KV cells as llama.cpp keeps them: for each sequence id the tokens at positions 0, 1, ..."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.cells: dict[int, list[int]] = {seq_id: [] for seq_id in range(limits.n_slots)}
+
+    def remove(self, seq_id: int, start: int) -> None:
+        """Remove the cells from a position on."""
+        cells = self.cells[seq_id]
+        # State that cannot be trimmed is kept or removed as a whole.
+        assert self._limits.can_trim or start == 0 or start >= len(cells)
+        del cells[start:]
+
+    def add(self, chunk: Chunk, count: int) -> None:
+        """Compute the first ``count`` tokens of a chunk."""
+        cells = self.cells[chunk.seq_id]
+        assert cells == chunk.sequence.tokens[: chunk.start], "cells of another text"
+        cells += chunk.sequence.tokens[chunk.start : chunk.start + count]
+        assert len(cells) <= self._limits.n_ctx_seq
+        assert sum(map(len, self.cells.values())) <= self._limits.n_cells
+
+
+class FakeRunner:
+    """Runs plans as the real one does, from any thread that owns it.
+
+    ``answers`` says how the next steps end: a status, or an exception to raise; OK when it runs
+    out. A step that is not OK has computed the first ``n_computed`` tokens of its batch before.
+    With ``gate`` set to an unset event every step waits for it, or for an interrupt.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.memory = Memory(limits)
+        self.answers: list[StepStatus | Exception] = []
+        self.n_computed = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.has_step = threading.Event()
+        self.n_interrupts = 0
+        self.n_steps = 0
+        self._is_interrupted = threading.Event()
+
+    def run(self, plan: BatchPlan) -> StepResult:
+        for removal in plan.removals:
+            self.memory.remove(removal.seq_id, removal.start)
+        if not plan.chunks:
+            return StepResult(StepStatus.OK)
+        self.n_steps += 1
+        self._check(plan)
+        answer = self.answers.pop(0) if self.answers else StepStatus.OK
+        self.has_step.set()
+        if not self._wait():
+            answer = StepStatus.ABORTED
+        if answer is StepStatus.OK:
+            return StepResult(answer, self._compute(plan), 0.01)
+        self._compute_some(plan, self.n_computed)
+        if isinstance(answer, Exception):
+            raise answer
+        return StepResult(answer)
+
+    def interrupt(self) -> None:
+        self.n_interrupts += 1
+        self._is_interrupted.set()
+
+    def clear_interrupt(self) -> None:
+        self._is_interrupted.clear()
+
+    def cells(self) -> dict[int, int]:
+        return {seq_id: len(tokens) for seq_id, tokens in self.memory.cells.items()}
+
+    def _wait(self) -> bool:
+        """Wait for the gate; return False on an interrupt."""
+        while not self.gate.wait(0.001):
+            if self._is_interrupted.is_set():
+                return False
+        return True
+
+    def _check(self, plan: BatchPlan) -> None:
+        seq_ids = [chunk.seq_id for chunk in plan.chunks]
+        assert seq_ids == sorted(set(seq_ids)), "rows unsorted, or an id used twice"
+        assert plan.n_tokens <= self.limits.n_batch
+        for chunk in plan.chunks:
+            assert chunk.count >= 1
+            end = chunk.start + chunk.count
+            assert end <= len(chunk.sequence.tokens)
+            assert chunk.wants_token == (end == len(chunk.sequence.tokens))
+
+    def _compute(self, plan: BatchPlan) -> tuple[int, ...]:
+        for chunk in plan.chunks:
+            self.memory.add(chunk, chunk.count)
+        return tuple(
+            next_token(self.memory.cells[chunk.seq_id])
+            for chunk in plan.chunks
+            if chunk.wants_token
+        )
+
+    def _compute_some(self, plan: BatchPlan, n_tokens: int) -> None:
+        for chunk in plan.chunks:
+            count = min(chunk.count, n_tokens)
+            self.memory.add(chunk, count)
+            n_tokens -= count

@@ -1,0 +1,52 @@
+"""What hypothesis draws: texts and cuts of them, prompts that share prefixes, step results."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from pyllama.sched import Limits, StepStatus
+
+T = TypeVar("T", str, bytes)
+
+# Few letters, so that stop strings and overlaps really occur.
+letters = st.text("ab", max_size=12)
+stops = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
+
+
+def cuts(whole: T) -> st.SearchStrategy[list[T]]:
+    """Draw a way to cut a text or bytes into pieces, empty ones included."""
+    places = st.lists(st.integers(0, len(whole)), max_size=len(whole)).map(sorted)
+    return places.map(
+        lambda places: [
+            whole[start:end] for start, end in zip([0, *places], [*places, len(whole)], strict=True)
+        ]
+    )
+
+
+# Prompts of one family are prefixes of each other: caches hit wholly, partly and not at all.
+prompts = st.builds(
+    lambda family, length: tuple(family * 100 + index for index in range(length)),
+    st.integers(1, 3),
+    st.integers(1, 40),
+)
+
+# Mostly OK, so that work gets done.
+statuses = st.sampled_from([StepStatus.OK] * 6 + [StepStatus.ABORTED, StepStatus.NO_KV_CELLS])
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> Limits:
+    """Draw a context: streams, or one pool with too few cells for all; trimmable or not."""
+    n_slots = draw(st.integers(1, 4))
+    n_ctx_seq = draw(st.integers(42, 70))
+    is_unified = draw(st.booleans())
+    return Limits(
+        n_slots=n_slots,
+        n_ctx_seq=n_ctx_seq,
+        n_cells=n_ctx_seq if is_unified else n_ctx_seq * n_slots,
+        n_batch=draw(st.sampled_from([8, 64])),
+        eog_tokens=frozenset({0, 1}),
+        can_trim=draw(st.booleans()),
+    )

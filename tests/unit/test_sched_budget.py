@@ -1,0 +1,88 @@
+"""How prompt chunks adapt to the speed of the machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyllama.sched import BatchPlan, Chunk, RemoveCells, Sequence
+from pyllama.sched.budget import PrefillBudget
+from tests.support import builders
+
+
+def plan(n_prompt: int, n_decoding: int = 0) -> BatchPlan:
+    """Return a step with so many prompt tokens and so many decoding rows."""
+    chunks = []
+    for seq_id in range(n_decoding):
+        sequence = Sequence(builders.request(3))
+        sequence.tokens.append(1)
+        sequence.n_past = 3
+        chunks.append(Chunk(sequence, seq_id, 3, 1, wants_token=True))
+    if n_prompt:
+        sequence = Sequence(builders.request(n_prompt))
+        chunks.append(Chunk(sequence, n_decoding, 0, n_prompt, wants_token=True))
+    return BatchPlan((), tuple(chunks))
+
+
+def learned(token_s: float, decode_s: float, *, n_batch: int = 2048) -> PrefillBudget:
+    """Return a budget that has seen many steps of a machine with these costs."""
+    budget = PrefillBudget(builders.limits(n_batch=n_batch), step_s=0.2)
+    for _ in range(60):
+        budget.observe(plan(0, 4), decode_s)
+        budget.observe(plan(64, 4), decode_s + 64 * token_s)
+    return budget
+
+
+@pytest.mark.parametrize(("n_batch", "n_tokens"), [(512, 128), (64, 64)])
+def test_the_first_chunk_is_small(n_batch: int, n_tokens: int) -> None:
+    """Before anything is measured a chunk is one that a slow machine survives."""
+    budget = PrefillBudget(builders.limits(n_batch=n_batch), step_s=0.2)
+    assert budget.tokens(0) == budget.tokens(3) == n_tokens
+
+
+def test_chunks_fill_the_time_beside_the_decodes() -> None:
+    """With decodes of 40 ms and 1 ms a prompt token, 160 ms of a 200 ms step hold 160 tokens."""
+    assert learned(0.001, 0.04).tokens(4) in {128, 160}
+
+
+def test_a_slow_machine_gets_small_chunks() -> None:
+    """The dearer a token, the smaller the chunk, down to a floor that is still worth a pass."""
+    sizes = [learned(cost_s, 0.04).tokens(4) for cost_s in (0.0005, 0.001, 0.002, 0.1)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 32
+
+
+def test_the_floor_holds_where_decodes_alone_are_too_slow() -> None:
+    """Prompts advance even if the decoding rows use up the whole step time."""
+    assert learned(0.001, 0.5).tokens(4) == 32
+
+
+def test_alone_a_prompt_gets_more() -> None:
+    """Without streams to keep in pace chunks grow, but never beyond the batch."""
+    budget = learned(0.001, 0.04)
+    assert budget.tokens(0) > 3 * budget.tokens(4)
+    assert learned(0.1, 0.04).tokens(0) == 64
+    assert learned(1e-6, 0.04, n_batch=512).tokens(0) == 512
+
+
+def test_chunks_are_multiples_of_the_floor() -> None:
+    """Few sizes mean few shapes of compute graphs."""
+    assert all(learned(cost, 0.04).tokens(4) % 32 == 0 for cost in (0.0007, 0.0013, 0.0021))
+
+
+def test_the_budget_follows_a_machine_that_slows_down() -> None:
+    """After some slow steps chunks are smaller than before."""
+    budget = learned(0.001, 0.04)
+    before = budget.tokens(4)
+    for _ in range(10):
+        budget.observe(plan(128, 4), 1.0)
+    assert budget.tokens(4) < before
+
+
+def test_steps_that_say_nothing_teach_nothing() -> None:
+    """A step that only tidies memory, or carries a handful of prompt tokens, is no measurement."""
+    budget = learned(0.001, 0.1)
+    before = budget.tokens(4)
+    for _ in range(20):
+        budget.observe(BatchPlan((RemoveCells(0, 0),)), 0.0)
+        budget.observe(plan(5, 4), 9.0)
+    assert budget.tokens(4) == before

@@ -1,0 +1,181 @@
+"""The scheduler against a model of llama.cpp's memory, driven at random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from pyllama.errors import NativeError
+from pyllama.sched import (
+    Finished,
+    Limits,
+    Scheduler,
+    Sequence,
+    Started,
+    Status,
+    StepStatus,
+    TokenSampled,
+)
+from tests.support import builders, strategies
+from tests.support.fake_runner import FakeRunner, continuation
+
+MAX_STEPS = 2000
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Adds, aborts and steps; every promise of the scheduler is checked on the way.
+
+    The runner checks what a batch must be. The invariants check the ledger and the order, the end
+    checks that each request got the answer that it would have got alone.
+    """
+
+    @initialize(limits=strategies.contexts())
+    def make(self, limits: Limits) -> None:
+        """Begin with an empty context."""
+        self.limits = limits
+        self.runner = FakeRunner(limits)
+        self.scheduler = Scheduler(limits)
+        self.now_s = 0.0
+        self.sequences: list[Sequence] = []
+        self.answers: dict[Sequence, list[int]] = {}
+        self.ends: dict[Sequence, str] = {}
+        self.started: list[Sequence] = []
+        # Whether a step in which nothing else ran was refused: that ends a sequence early.
+        self.was_refused = False
+
+    @rule(
+        prompt=strategies.prompts,
+        max_tokens=st.integers(1, 12),
+        cache_prompt=st.booleans(),
+    )
+    def add(self, prompt: tuple[int, ...], max_tokens: int, *, cache_prompt: bool) -> None:
+        """A client asks."""
+        request = builders.request(prompt, max_tokens, cache_prompt=cache_prompt)
+        sequence = self.scheduler.add(request)
+        self.sequences.append(sequence)
+        self.answers[sequence] = []
+
+    @rule(data=st.data())
+    def abort(self, data: Any) -> None:
+        """A client leaves; whether its request still lives plays no part."""
+        if self.sequences:
+            sequence = data.draw(st.sampled_from(self.sequences))
+            self.scheduler.abort(sequence, self.now_s)
+            assert sequence.status is Status.FINISHED
+            self.ends.setdefault(sequence, "abort")
+
+    @rule(status=strategies.statuses, n_computed=st.integers(0, 70))
+    def step(self, status: StepStatus, n_computed: int) -> None:
+        """One turn of the engine; a broken step has computed any part of its batch."""
+        self.runner.answers = [status]
+        self.runner.n_computed = n_computed
+        self._turn()
+
+    @rule(n_computed=st.integers(0, 70))
+    def fail(self, n_computed: int) -> None:
+        """A turn in which llama.cpp refuses the batch for good."""
+        self.runner.answers = [NativeError("llama_decode", -1)]
+        self.runner.n_computed = n_computed
+        self._turn()
+
+    @rule()
+    def flush(self) -> None:
+        """A look at the memory between two steps finds what the ledger says."""
+        self.runner.run(self.scheduler.flush())
+        self.scheduler.check_integrity(self.runner.cells())
+        for slot in self.scheduler.pool.slots:
+            assert self.runner.memory.cells[slot.id] == slot.tokens
+
+    def _turn(self) -> None:
+        plan = self.scheduler.schedule(self.now_s)
+        self.now_s += 0.01
+        # Whoever has work gets some: no step passes idle.
+        assert plan.chunks or not self.scheduler.running
+        try:
+            result = self.runner.run(plan)
+        except NativeError:
+            for sequence in self.scheduler.fail(plan, self.now_s):
+                self.ends[sequence] = "fail"
+            return
+        is_refusal = result.status is StepStatus.NO_KV_CELLS
+        self.was_refused = self.was_refused or is_refusal
+        for event in self.scheduler.update(plan, result, self.now_s):
+            self._take(event)
+
+    def _take(self, event: Started | TokenSampled | Finished) -> None:
+        sequence = event.sequence
+        assert sequence not in self.ends, "an event after the end"
+        if isinstance(event, Started):
+            assert 0 <= event.n_cached <= sequence.n_prompt
+            if sequence not in self.started:
+                self.started.append(sequence)
+        elif isinstance(event, TokenSampled):
+            assert sequence in self.started
+            self.answers[sequence].append(event.token)
+        else:
+            self.ends[sequence] = event.reason
+            assert sequence.status is Status.FINISHED
+
+    @invariant()
+    def order_is_kept(self) -> None:
+        """Who runs came before who waits, and each of them in the order of arrival."""
+        if not hasattr(self, "scheduler"):
+            return
+        line = [*self.scheduler.running, *self.scheduler.waiting]
+        numbers = [self.sequences.index(sequence) for sequence in line]
+        assert numbers == sorted(numbers)
+        assert set(line) == {sequence for sequence in self.sequences if sequence not in self.ends}
+
+    @invariant()
+    def slots_and_sequences_agree(self) -> None:
+        """A slot holds the tokens of its sequence; no sequence has two, no idle slot has one."""
+        if not hasattr(self, "scheduler"):
+            return
+        busy = [slot for slot in self.scheduler.pool.slots if not slot.is_idle]
+        assert {slot.sequence for slot in busy} == set(self.scheduler.running)
+        for sequence in self.scheduler.running:
+            assert sequence.status is Status.RUNNING
+            assert sequence.slot is not None
+            assert sequence.slot.tokens == sequence.tokens[: sequence.n_past]
+        for sequence in self.scheduler.waiting:
+            assert sequence.status is Status.WAITING
+            assert sequence.slot is None
+            assert sequence.n_past == 0
+        assert self.scheduler.pool.n_cells_used <= self.limits.n_cells
+
+    def teardown(self) -> None:
+        """Left alone with a healthy model, every request ends, with the answer that it is due."""
+        if not hasattr(self, "scheduler"):
+            return
+        self.runner.answers = []
+        n_steps = 0
+        while self.scheduler.has_work:
+            self._turn()
+            n_steps += 1
+            assert n_steps < MAX_STEPS, "no end"
+        self.flush()
+        assert set(self.ends) == set(self.sequences)
+        assert self.started == sorted(self.started, key=self.sequences.index)
+        for sequence, end in self.ends.items():
+            self._check_answer(sequence, end)
+
+    def _check_answer(self, sequence: Sequence, end: str) -> None:
+        request = sequence.request
+        alone = continuation(request.tokens, request.max_tokens, self.limits)
+        answer = self.answers[sequence]
+        assert answer == alone[: len(answer)]
+        n_total = len(request.tokens) + len(alone)
+        is_full = len(alone) == request.max_tokens or n_total == self.limits.n_ctx_seq
+        if end == "stop":
+            assert answer == alone
+            assert not is_full
+        elif end == "length" and not self.was_refused:
+            assert answer == alone
+            assert is_full
+
+
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -1,0 +1,92 @@
+"""Chats and texts to prompts: what is refused, and with which field's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyllama import Llama
+from pyllama.errors import InvalidRequest
+
+pytestmark = pytest.mark.model
+
+USER = {"role": "user", "content": "Hi"}
+
+
+@pytest.fixture(scope="module")
+def llm(model_path: Path) -> Any:
+    with Llama(str(model_path), ctx_size=256, parallel=1, threads=1) as llm:
+        yield llm
+
+
+@pytest.mark.parametrize(
+    ("messages", "param"),
+    [
+        ([], "messages"),
+        (["Hi"], "messages[0]"),
+        ([USER, {"content": "Hi"}], "messages[1].role"),
+        ([{"role": "wizard", "content": "Hi"}], "messages[0].role"),
+        ([{"role": "user"}], "messages[0].content"),
+        ([{"role": "user", "content": 5}], "messages[0].content"),
+        ([{"role": "user", "content": "Hi", "extra": b"no JSON"}], "messages"),
+        ([{"role": "user", "content": [{"type": "hologram"}]}], "messages"),
+    ],
+)
+def test_messages_that_no_template_takes_are_refused(
+    llm: Llama, messages: list[Any], param: str
+) -> None:
+    """The error names the field that is wrong."""
+    with pytest.raises(InvalidRequest) as caught:
+        llm.chat_prompt(messages)
+    assert caught.value.param == param
+
+
+def test_a_message_is_seen_by_the_model(llm: Llama) -> None:
+    """System prompt and user text stand in the rendered prompt, the answer's header at its end."""
+    messages = [{"role": "system", "content": "Be a pirate."}, USER]
+    prompt = llm.chat_prompt(messages)
+    text = llm.detokenize(prompt.tokens, special=True)
+    assert "Be a pirate." in text
+    assert text.rstrip().endswith("assistant")
+    without = llm.chat_prompt(messages, add_generation_prompt=False)
+    assert len(without.tokens) < len(prompt.tokens)
+
+
+def test_thinking_can_be_asked_for(llm: Llama) -> None:
+    """``enable_thinking`` reaches a template; one that has no use for it renders as ever."""
+    asked = llm.chat_prompt([USER], template_kwargs={"enable_thinking": True})
+    assert asked == llm.chat_prompt([USER])
+
+
+def test_template_kwargs_must_be_json(llm: Llama) -> None:
+    """A value that JSON cannot carry is the caller's error."""
+    with pytest.raises(InvalidRequest):
+        llm.chat_prompt([USER], template_kwargs={"x": object()})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "param"),
+    [
+        ([1, -1], "prompt[1]"),
+        ([10**6], "prompt[0]"),
+        ([True], "prompt[0]"),
+        ([1.5], "prompt[0]"),
+        ([], "prompt"),
+        ("", "prompt"),
+    ],
+)
+def test_prompts_that_are_none_are_refused(llm: Llama, prompt: str | list[int], param: str) -> None:
+    """Empty prompts and ids outside of the vocabulary never reach the model."""
+    with pytest.raises(InvalidRequest) as caught:
+        llm.text_prompt(prompt)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("text", ["Grüße", "你好，世界", "🦙" * 20, "a\x00b", "\ud800"])
+def test_any_text_is_a_prompt(llm: Llama, text: str) -> None:
+    """Every script, control characters and lone surrogates can be tokenised."""
+    tokens = llm.text_prompt(text).tokens
+    assert llm.text_prompt(tokens).tokens == tokens
+    assert llm.detokenize(tokens) == text.encode("utf-8", "replace").decode() or "\ud800" in text
