@@ -24,8 +24,16 @@ class Generation:
     """
 
     def __init__(
-        self, engine: Engine, ticket: Ticket, detokenizer: Detokenizer, stops: StopMatcher
+        self,
+        engine: Engine,
+        ticket: Ticket,
+        detokenizer: Detokenizer,
+        stops: StopMatcher,
+        *,
+        owner: object = None,
     ) -> None:
+        # Dropping the model would end the answer: whoever reads keeps the model as well.
+        self._owner = owner
         self.request_id = ticket.request.id
         self._engine = engine
         self._ticket = ticket

@@ -73,7 +73,7 @@ class Llama:
             loaded.context.close()
             raise
         self._engine = engine = Engine(
-            LlamaRunner(loaded.context, loaded.limits.n_slots),
+            LlamaRunner(loaded.context, loaded.limits),
             loaded.limits,
             max_queue=settings.max_queue,
             step_s=settings.step_ms / 1e3,
@@ -176,12 +176,14 @@ class Llama:
         """Hand a prompt to the engine; returns at once.
 
         Raises:
+            InvalidRequest: the prompt is empty or holds what is no token of this vocabulary.
             ContextOverflow: the prompt leaves no room for a token.
             QueueFull: too many requests are waiting.
             Draining: the engine is shutting down.
             EngineError: the engine has stopped.
         """
         codec = self._open_codec
+        codec.prompts.check(prompt.tokens)
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
@@ -201,6 +203,7 @@ class Llama:
             self._engine.submit(request),
             codec.detokenizer(),
             StopMatcher((*params.stop, *prompt.stop)),
+            owner=self,
         )
 
     @property

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 # KV cells of one slot where the operator names no context size: enough for a conversation, and
 # small enough that four slots of a large model fit a laptop.
 _DEFAULT_CTX_SEQ = 4096
+# Sequence ids of a unified pool: each costs a row of logits in the output buffer.
+_MIN_POOL_IDS = 32
+_MAX_SEQ_IDS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ def load(settings: Settings, path: Path) -> LoadedModel:
     start_s = time.perf_counter()
     hub.check_gguf(path)
     options = Options()
-    for option in settings.options:
+    for option in (*settings.options, *_pool_options(settings)):
         options.set(*option)
     with _NativeErrors() as errors:
         try:
@@ -59,6 +62,17 @@ def load(settings: Settings, path: Path) -> LoadedModel:
     loaded = _with_context(settings, model, path)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
+    """Return what makes room for cached prefixes: in a unified pool they are ids of their own.
+
+    One slot alone is a pool too: its only stream serves every id.
+    """
+    if not settings.kv_unified and settings.parallel > 1:
+        return []
+    n_seq_ids = min(max(_MIN_POOL_IDS, 2 * settings.parallel), _MAX_SEQ_IDS)
+    return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
 def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
@@ -83,13 +97,16 @@ def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
 
 def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) -> Limits:
     has_window = model.n_swa > 0 and not settings.swa_full
+    has_state = model.is_recurrent or model.is_hybrid
     return Limits(
         n_slots=settings.parallel,
+        n_seq_ids=context.n_seq_max,
+        is_unified=context.n_ctx_seq == context.n_ctx,
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
         eog_tokens=vocab.eog_tokens(),
-        can_trim=not (model.is_recurrent or model.is_hybrid or has_window),
+        can_trim=not (has_state or has_window),
     )
 
 

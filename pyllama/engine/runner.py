@@ -9,11 +9,11 @@ from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
 from pyllama._ext.sampler import sample_rows
-from pyllama.sched import StepResult, StepStatus
+from pyllama.sched import RemoveCells, StepResult, StepStatus
 
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
-    from pyllama.sched import BatchPlan
+    from pyllama.sched import BatchPlan, CellOp, Limits
 
 _STATUS = {
     DECODE_OK: StepStatus.OK,
@@ -26,7 +26,7 @@ class Runner(Protocol):
     """What the engine needs of a model. Called on the engine thread, but for :meth:`interrupt`."""
 
     def run(self, plan: BatchPlan) -> StepResult:
-        """Apply the plan's removals, compute its batch, sample. Raises NativeError."""
+        """Do the plan's memory operations, compute its batch, sample. Raises NativeError."""
 
     def interrupt(self) -> None:
         """Make a running :meth:`run` return early with ABORTED; any thread may call it."""
@@ -43,20 +43,21 @@ class LlamaRunner:
 
     Args:
         context: the context; this object is its only user from now on.
-        n_slots: sequence ids in use.
+        limits: what the context can hold.
     """
 
-    def __init__(self, context: Context, n_slots: int) -> None:
+    def __init__(self, context: Context, limits: Limits) -> None:
         self._context = context
+        self._is_unified = limits.is_unified
         self._memory = Memory(context)
         self._batch = Batch(context.n_batch)
-        self._n_slots = n_slots
+        self._n_seq_ids = limits.n_seq_ids
 
     def run(self, plan: BatchPlan) -> StepResult:
-        """Apply the plan's removals, compute its batch, sample."""
+        """Do the plan's memory operations, compute its batch, sample."""
         start_s = time.perf_counter()
-        for removal in plan.removals:
-            self._memory.seq_rm(removal.seq_id, removal.start)
+        for operation in plan.operations:
+            self._apply(operation)
         if not plan.chunks:
             return StepResult(StepStatus.OK)
         batch = self._batch
@@ -77,6 +78,18 @@ class LlamaRunner:
             tokens = sample_rows(self._context, samplers, rows)
         return StepResult(status, tuple(tokens), time.perf_counter() - start_s)
 
+    def _apply(self, operation: CellOp) -> None:
+        if isinstance(operation, RemoveCells):
+            self._memory.seq_rm(operation.seq_id, operation.start)
+        elif self._is_unified:
+            # The target shares the cells: nothing is copied.
+            self._memory.seq_rm(operation.target)
+            self._memory.seq_cp(operation.source, operation.target, 0, operation.count)
+        else:
+            # Between streams llama.cpp copies all or nothing.
+            self._memory.seq_cp(operation.source, operation.target)
+            self._memory.seq_rm(operation.target, operation.count)
+
     def interrupt(self) -> None:
         """Make a running decode return early."""
         self._context.abort()
@@ -87,4 +100,4 @@ class LlamaRunner:
 
     def cells(self) -> dict[int, int]:
         """Return how many KV cells each slot id holds, as the memory itself counts them."""
-        return {seq_id: self._memory.pos_max(seq_id) + 1 for seq_id in range(self._n_slots)}
+        return {seq_id: self._memory.pos_max(seq_id) + 1 for seq_id in range(self._n_seq_ids)}

@@ -5,14 +5,24 @@ No model, no threads, no clock: time comes in as an argument. Imported by the en
 
 from pyllama.sched.events import Event, Finished, Started, TokenSampled
 from pyllama.sched.limits import Limits
-from pyllama.sched.plan import BatchPlan, Chunk, RemoveCells, StepResult, StepStatus
+from pyllama.sched.plan import (
+    BatchPlan,
+    CellOp,
+    Chunk,
+    CopyCells,
+    RemoveCells,
+    StepResult,
+    StepStatus,
+)
 from pyllama.sched.request import Request
 from pyllama.sched.scheduler import Scheduler
 from pyllama.sched.sequence import Sequence, Status
 
 __all__ = [
     "BatchPlan",
+    "CellOp",
     "Chunk",
+    "CopyCells",
     "Event",
     "Finished",
     "Limits",

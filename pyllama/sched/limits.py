@@ -10,11 +10,15 @@ class Limits:
     """Facts about the context that the scheduler plans with."""
 
     n_slots: int
-    """Sequences that may run at the same time; slot ids are sequence ids 0 to n_slots - 1."""
+    """Sequences that may run at the same time."""
+    n_seq_ids: int
+    """Sequence ids, from 0 on. In a unified pool more than n_slots: the rest hold prefixes."""
+    is_unified: bool
+    """Whether all ids share one pool of cells; otherwise each has a stream of its own."""
     n_ctx_seq: int
     """KV cells that one sequence may use."""
     n_cells: int
-    """KV cells in all. Below n_slots * n_ctx_seq where the slots share one unified pool."""
+    """KV cells in all: n_slots * n_ctx_seq in streams, n_ctx_seq in a unified pool."""
     n_batch: int
     """Most tokens of one batch."""
     eog_tokens: frozenset[int] = field(default_factory=frozenset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from pyllama.sched.sequence import Sequence
@@ -12,10 +12,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemoveCells:
-    """Remove the cells of a sequence id from position ``start`` on, before the batch."""
+    """Remove the cells of a sequence id from position ``start`` on."""
 
     seq_id: int
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyCells:
+    """Give a sequence id the first ``count`` cells of another, in place of all that it held."""
+
+    source: int
+    target: int
+    count: int
+
+
+CellOp: TypeAlias = "RemoveCells | CopyCells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +44,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One step: memory operations first, then one batch, sorted by sequence id."""
+    """One step: memory operations first, in order, then one batch, sorted by sequence id."""
 
-    removals: tuple[RemoveCells, ...] = ()
+    operations: tuple[CellOp, ...] = ()
     chunks: tuple[Chunk, ...] = ()
 
     @property
@@ -49,7 +61,7 @@ class BatchPlan:
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
-        return bool(self.removals or self.chunks)
+        return bool(self.operations or self.chunks)
 
 
 class StepStatus(enum.Enum):
@@ -113,8 +125,8 @@ class PlanBuilder:
         self.n_tokens_left -= count
         self.n_cells_left -= count
 
-    def build(self, removals: tuple[RemoveCells, ...]) -> BatchPlan:
+    def build(self, operations: tuple[CellOp, ...]) -> BatchPlan:
         """Return the plan."""
         # llama.cpp splits a batch over consecutive sequence ids: sorted rows make few ubatches.
         self.chunks.sort(key=lambda chunk: chunk.seq_id)
-        return BatchPlan(removals, tuple(self.chunks))
+        return BatchPlan(operations, tuple(self.chunks))

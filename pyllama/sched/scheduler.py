@@ -3,16 +3,18 @@
 ``add`` and ``abort`` change what is wanted, ``schedule`` says what to compute next, ``update``
 takes in what came of it. One thread calls them all. Each plan of ``schedule`` is answered by one
 ``update`` or ``fail`` before anything is aborted or scheduled again; a plan without chunks may go
-unanswered once its removals are applied.
+unanswered once its operations are done.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
 from pyllama.sched.events import Finished, Started, TokenSampled
-from pyllama.sched.plan import BatchPlan, PlanBuilder, RemoveCells, StepStatus
+from pyllama.sched.placement import Placer
+from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
 from pyllama.sched.sequence import Sequence, Status
 from pyllama.sched.slot_pool import SlotPool
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pyllama.results import FinishReason
     from pyllama.sched.events import Event
     from pyllama.sched.limits import Limits
+    from pyllama.sched.placement import Placement
     from pyllama.sched.plan import StepResult
     from pyllama.sched.request import Request
     from pyllama.sched.slot import Slot
@@ -39,14 +42,14 @@ class Scheduler:
         self.waiting = WaitingQueue()
         self.pool = SlotPool(limits)
         self.running: list[Sequence] = []
+        self._placer = Placer(limits, self.pool)
         self._budget = PrefillBudget(limits, step_s)
-        self._removals: list[RemoveCells] = []
         self._events: list[Event] = []
 
     @property
     def has_work(self) -> bool:
-        """Whether a sequence waits or runs, or memory has something to forget."""
-        return bool(self.running or len(self.waiting) or self._removals)
+        """Whether a sequence waits or runs, or memory has something to do."""
+        return bool(self.running or len(self.waiting) or self.pool.has_operations)
 
     def add(self, request: Request) -> Sequence:
         """Put a request into the waiting queue; return its sequence."""
@@ -72,11 +75,11 @@ class Scheduler:
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
         self._fill_prompts(builder)
-        return builder.build(self._take_removals())
+        return builder.build(self.pool.take_operations())
 
     def flush(self) -> BatchPlan:
-        """Return a plan that only removes what memory has to forget, for a look at it after."""
-        return BatchPlan(self._take_removals())
+        """Return a plan of memory operations only, for a look at the memory after it."""
+        return BatchPlan(self.pool.take_operations())
 
     def update(self, plan: BatchPlan, result: StepResult, now_s: float) -> list[Event]:
         """Take in the result of a plan; return what happened, in order."""
@@ -93,24 +96,21 @@ class Scheduler:
     def fail(self, plan: BatchPlan, now_s: float) -> list[Sequence]:
         """Give up the sequences of a plan that could not be computed; return them.
 
-        Their cells are in an unknown state, so the slots forget them all. The plan's removals are
-        due again: the failure may have come before them.
+        Their cells are in an unknown state, so the slots forget them all. The plan's memory
+        operations have been done: a runner fails after them.
         """
-        self._removals[:0] = plan.removals
         failed = [chunk.sequence for chunk in plan.chunks]
         for sequence in failed:
             slot = _slot_of(sequence)
             self._leave(sequence, now_s)
             self._silence(sequence)
-            slot.tokens.clear()
-            self._removals.append(RemoveCells(slot.id, 0))
+            self.pool.forget(slot)
         return failed
 
     def forget_all(self) -> None:
         """Forget every cell of every idle slot, whatever the ledger says of it."""
         for slot in self.pool.idle():
-            slot.tokens.clear()
-            self._removals.append(RemoveCells(slot.id, 0))
+            self.pool.forget(slot)
 
     def check_integrity(self, cells: dict[int, int]) -> None:
         """Compare the ledger with the memory's own count of cells for each slot id.
@@ -125,58 +125,55 @@ class Scheduler:
     # ---- admission ------------------------------------------------------------------------
 
     def _admit(self, now_s: float) -> None:
-        while (sequence := self.waiting.head()) is not None:
-            choice = self.pool.choose(sequence)
-            if choice is None:
+        """Give free slots to waiting sequences, first come first served.
+
+        One that waits for another's prefix keeps its claim on a slot, so that nobody behind it
+        takes the last one.
+        """
+        n_claims = self.limits.n_slots - len(self.running)
+        for sequence in list(itertools.islice(self.waiting, n_claims)):
+            if self._awaits_prefix(sequence):
+                continue
+            placement = self._placer.place(sequence)
+            if placement is None or not self._fits(sequence, placement):
                 return
-            slot, n_keep = choice
-            if not self._fits(sequence):
-                return
-            n_pending = sum(other.n_pending for other in self.running)
-            # What the slot holds now, kept or lost, is room for the sequence already.
-            self._evict_idle(n_pending + len(sequence.tokens) - len(slot.tokens), but=slot)
-            self.waiting.pop()
-            if self.pool.bind(slot, sequence, n_keep):
-                self._removals.append(RemoveCells(slot.id, n_keep))
+            self.waiting.remove(sequence)
+            self.pool.bind(sequence, placement)
             sequence.status = Status.RUNNING
             self.running.append(sequence)
-            self._events.append(Started(sequence, now_s, min(n_keep, sequence.n_prompt)))
+            n_cached = min(placement.n_keep, sequence.n_prompt)
+            self._events.append(Started(sequence, now_s, n_cached))
 
-    def _fits(self, sequence: Sequence) -> bool:
+    def _awaits_prefix(self, sequence: Sequence) -> bool:
+        """Tell whether a running sequence will soon have computed a prefix of this one."""
+        if sequence.awaits is not None:
+            donor, n_shared = sequence.awaits
+            if donor.status is Status.RUNNING and donor.n_past < n_shared:
+                return True
+        sequence.awaits = self._placer.find_donor(sequence, self.running)
+        return sequence.awaits is not None
+
+    def _fits(self, sequence: Sequence, placement: Placement) -> bool:
         """Tell whether a sequence and its next token fit beside those that run."""
-        n_running = sum(len(other.tokens) for other in self.running)
-        return n_running + len(sequence.tokens) + 1 <= self.limits.n_cells
-
-    def _evict_idle(self, n_needed: int, *, but: Slot | None = None) -> None:
-        """Forget idle slots, stalest first, until that many cells are free."""
-        idle = sorted(self.pool.idle(), key=lambda slot: slot.last_used_s)
-        for slot in idle:
-            if self.limits.n_cells - self.pool.n_cells_used >= n_needed:
-                return
-            if slot is not but:
-                self._forget(slot)
-
-    def _forget(self, slot: Slot) -> None:
-        if slot.tokens:
-            slot.tokens.clear()
-            self._removals.append(RemoveCells(slot.id, 0))
-
-    def _take_removals(self) -> tuple[RemoveCells, ...]:
-        removals, self._removals = self._removals, []
-        return tuple(removals)
+        slots = [_slot_of(other) for other in self.running]
+        n_taken = self.pool.n_held(slots) + sum(other.n_pending for other in self.running)
+        n_needed = len(sequence.tokens) + 1
+        if self.limits.is_unified and placement.donor in slots:
+            n_needed -= placement.n_keep
+        return n_taken + n_needed <= self.limits.n_cells
 
     # ---- filling the batch ----------------------------------------------------------------
 
     def _fill_decodes(self) -> PlanBuilder:
         decoding = [sequence for sequence in self.running if sequence.is_decoding]
-        self._evict_idle(sum(sequence.n_pending for sequence in self.running))
-        while len(decoding) > self.limits.n_cells - self.pool.n_cells_used:
+        self.pool.evict(sum(sequence.n_pending for sequence in self.running))
+        while len(decoding) > self.pool.n_cells_free:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
             decoding = [sequence for sequence in self.running if sequence.is_decoding]
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
-            n_cells_left=self.limits.n_cells - self.pool.n_cells_used,
+            n_cells_left=self.pool.n_cells_free,
             n_prompt_left=self._budget.tokens(len(decoding)),
         )
         for sequence in decoding:
@@ -209,9 +206,8 @@ class Scheduler:
         tokens = iter(result.tokens)
         for chunk in plan.chunks:
             sequence = chunk.sequence
-            _slot_of(sequence).tokens.extend(
-                sequence.tokens[chunk.start : chunk.start + chunk.count]
-            )
+            tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.count]
+            self.pool.extend(_slot_of(sequence), tokens_done)
             sequence.n_past += chunk.count
             if chunk.wants_token:
                 self._append(sequence, next(tokens), now_s)
@@ -243,16 +239,17 @@ class Scheduler:
         """Forget what a broken batch left behind: any part of it may have been computed."""
         for chunk in plan.chunks:
             slot = _slot_of(chunk.sequence)
-            if not self.limits.can_trim:
-                slot.tokens.clear()
+            if self.limits.can_trim:
+                self.pool.restore(slot)
+            else:
+                self.pool.forget(slot)
                 chunk.sequence.n_past = 0
-            self._removals.append(RemoveCells(slot.id, len(slot.tokens)))
 
     def _make_room(self, now_s: float) -> None:
         """Free cells after llama.cpp found none: idle slots first, then the youngest sequence."""
         idle = [slot for slot in self.pool.idle() if slot.tokens]
         if idle:
-            self._forget(min(idle, key=lambda slot: slot.last_used_s))
+            self.pool.truncate(min(idle, key=lambda slot: slot.last_used_s), 0)
         elif len(self.running) > 1:
             self._preempt(self.running[-1])
         else:
@@ -264,7 +261,7 @@ class Scheduler:
         slot = _slot_of(sequence)
         self.running.remove(sequence)
         self.pool.release(slot, slot.last_used_s)
-        self._forget(slot)
+        self.pool.truncate(slot, 0)
         sequence.n_past = 0
         self.waiting.push_front(sequence)
 

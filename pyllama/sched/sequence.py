@@ -25,7 +25,7 @@ class Sequence:
     The scheduler alone writes to it.
     """
 
-    __slots__ = ("n_past", "n_prompt", "request", "slot", "status", "tokens")
+    __slots__ = ("awaits", "n_past", "n_prompt", "request", "slot", "status", "tokens")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -34,6 +34,8 @@ class Sequence:
         self.n_past = 0
         self.status = Status.WAITING
         self.slot: Slot | None = None
+        # A running sequence and the n_past of it that this one waits for.
+        self.awaits: tuple[Sequence, int] | None = None
 
     @property
     def n_pending(self) -> int:

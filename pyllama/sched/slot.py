@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pyllama.sched.cells import Cells
     from pyllama.sched.sequence import Sequence
 
 
 class Slot:
-    """One lane of the batch.
+    """One sequence id.
 
     ``tokens`` is this room's ledger of llama.cpp's memory: token ``i`` sits at position ``i`` of
-    sequence id ``id``. While a sequence runs here, the list grows with its ``n_past``.
+    sequence id ``id``. While a sequence runs here, the list grows with its ``n_past``; afterwards
+    it is a cached prefix. The pool alone writes to it.
     """
 
-    __slots__ = ("id", "last_used_s", "sequence", "tokens")
+    __slots__ = ("cells", "id", "last_used_s", "sequence", "tokens")
 
-    def __init__(self, slot_id: int) -> None:
+    def __init__(self, slot_id: int, cells: Cells) -> None:
         self.id = slot_id
+        self.cells = cells
         self.tokens: list[int] = []
         self.sequence: Sequence | None = None
         self.last_used_s = float("-inf")

@@ -1,67 +1,65 @@
-"""Which slot a sequence gets: the one that remembers most of its prompt, else the stalest."""
+"""The slots, the cells that they hold, and the memory operations that make both true."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyllama.sched.prefix import lcp
+from pyllama.sched.cells import CellLedger
+from pyllama.sched.plan import CopyCells, RemoveCells
 from pyllama.sched.slot import Slot
 
 if TYPE_CHECKING:
-    from pyllama.sched.limits import Limits
-    from pyllama.sched.sequence import Sequence
+    from collections.abc import Iterable
+    from collections.abc import Sequence as TokenSequence
 
-# A shorter match than this share of the prompt is chance (a BOS token, a role header) and not
-# worth the cells of another conversation.
-MIN_SIMILARITY = 0.1
+    from pyllama.sched.limits import Limits
+    from pyllama.sched.placement import Placement
+    from pyllama.sched.plan import CellOp
+    from pyllama.sched.sequence import Sequence
 
 
 class SlotPool:
-    """Owner of the slots."""
+    """Owner of the slots. Each change here queues the operation that repeats it in the memory."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.slots = tuple(Slot(slot_id) for slot_id in range(limits.n_slots))
+        self._ledger = CellLedger(limits.n_cells, is_unified=limits.is_unified)
+        self.slots = tuple(Slot(i, self._ledger.cells()) for i in range(limits.n_seq_ids))
+        self._operations: list[CellOp] = []
 
     @property
-    def n_cells_used(self) -> int:
-        """KV cells that hold tokens, in running and in idle slots."""
-        return sum(len(slot.tokens) for slot in self.slots)
+    def n_cells_free(self) -> int:
+        """KV cells that hold nothing."""
+        return self._ledger.n_free
+
+    @property
+    def has_operations(self) -> bool:
+        """Whether the memory has something to do."""
+        return bool(self._operations)
 
     def idle(self) -> list[Slot]:
         """Return the slots without a sequence, in id order."""
         return [slot for slot in self.slots if slot.is_idle]
 
-    def choose(self, sequence: Sequence) -> tuple[Slot, int] | None:
-        """Return an idle slot for a sequence and how many of its tokens can be reused there.
+    def n_held(self, slots: Iterable[Slot]) -> int:
+        """Return how many different cells these slots hold together."""
+        runs = {id(run): run.length for slot in slots for run in slot.cells.runs}
+        return sum(runs.values())
 
-        Returns None where every slot is busy. Changes nothing.
-        """
-        idle = self.idle()
-        if not idle:
-            return None
-        if sequence.request.cache_prompt:
-            # In ties the slot that loses least, then the lowest id: running ids stay contiguous.
-            n_keep, _, _, best = max(
-                (self._n_reusable(slot, sequence), -len(slot.tokens), -slot.id, slot)
-                for slot in idle
-            )
-            if n_keep > MIN_SIMILARITY * len(sequence.tokens):
-                return best, n_keep
-        return min(idle, key=lambda slot: (slot.last_used_s, slot.id)), 0
+    def take_operations(self) -> tuple[CellOp, ...]:
+        """Return what the memory has to do, in order; the caller sees to it."""
+        operations, self._operations = self._operations, []
+        return tuple(operations)
 
-    def bind(self, slot: Slot, sequence: Sequence, n_keep: int) -> int:
-        """Give a slot to a sequence, keeping its first ``n_keep`` cells.
-
-        Returns:
-            The number of cells that the slot loses.
-        """
-        n_lost = len(slot.tokens) - n_keep
-        del slot.tokens[n_keep:]
+    def bind(self, sequence: Sequence, placement: Placement) -> None:
+        """Give a slot to a sequence, with the cells of a prefix."""
+        slot, donor = placement.slot, placement.donor
+        if donor is None:
+            self.truncate(slot, placement.n_keep)
+        else:
+            self._copy(donor, slot, placement.n_keep)
         slot.sequence = sequence
         sequence.slot = slot
-        sequence.n_past = n_keep
-        return n_lost
+        sequence.n_past = placement.n_keep
 
     def release(self, slot: Slot, now_s: float) -> None:
         """Take a slot back; its cells stay for the next prompt that begins alike."""
@@ -70,11 +68,39 @@ class SlotPool:
         slot.sequence = None
         slot.last_used_s = now_s
 
-    def _n_reusable(self, slot: Slot, sequence: Sequence) -> int:
-        """Return how many leading tokens of the sequence the slot's cells can stand for."""
-        shared = lcp(slot.tokens, sequence.tokens)
-        # The last token is always computed: its logits are what is wanted.
-        shared = min(shared, len(sequence.tokens) - 1)
-        if not self._limits.can_trim and shared < len(slot.tokens):
-            return 0
-        return shared
+    def extend(self, slot: Slot, tokens: TokenSequence[int]) -> None:
+        """Enter tokens that a batch has computed."""
+        slot.tokens.extend(tokens)
+        slot.cells.extend(len(tokens))
+
+    def truncate(self, slot: Slot, n_keep: int) -> None:
+        """Forget the cells from position ``n_keep`` on."""
+        if len(slot.tokens) > n_keep:
+            del slot.tokens[n_keep:]
+            slot.cells.truncate(n_keep)
+            self._operations.append(RemoveCells(slot.id, n_keep))
+
+    def restore(self, slot: Slot) -> None:
+        """Make the memory forget whatever it holds beyond the ledger."""
+        self._operations.append(RemoveCells(slot.id, len(slot.tokens)))
+
+    def forget(self, slot: Slot) -> None:
+        """Forget every cell of a slot, also those that the ledger does not know of."""
+        slot.tokens.clear()
+        slot.cells.truncate(0)
+        self.restore(slot)
+
+    def evict(self, n_free: int) -> None:
+        """Forget idle slots, stalest first, until that many cells are free."""
+        if self.n_cells_free >= n_free:
+            return
+        for slot in sorted(self.idle(), key=lambda slot: slot.last_used_s):
+            self.truncate(slot, 0)
+            if self.n_cells_free >= n_free:
+                return
+
+    def _copy(self, source: Slot, target: Slot, count: int) -> None:
+        self.truncate(target, 0)
+        target.tokens = source.tokens[:count]
+        self._ledger.copy(source.cells, target.cells, count)
+        self._operations.append(CopyCells(source.id, target.id, count))

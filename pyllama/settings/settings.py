@@ -37,6 +37,8 @@ class Settings:
     use_jinja: bool = True
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     swa_full: bool = False
+    kv_unified: bool = False
+    """One pool of KV cells for all slots; otherwise each has a stream of its own."""
     options: tuple[tuple[str, ...], ...] = ()
     """Options for llama.cpp, each its spelling and its values: ``("--ctx-size", "4096")``."""
 

@@ -92,19 +92,27 @@ class PromptBuilder:
             InvalidRequest: the prompt is empty or holds ids outside of the vocabulary.
         """
         if isinstance(prompt, str):
-            tokens = self._vocab.tokenize(prompt, add_special=True, parse_special=True)
+            tokens = tuple(self._vocab.tokenize(prompt, add_special=True, parse_special=True))
         else:
-            tokens = list(prompt)
-            n_vocab = self._vocab.n_tokens
-            for index, token in enumerate(tokens):
-                if type(token) is not int or not 0 <= token < n_vocab:
-                    raise InvalidRequest(
-                        f"prompt[{index}] must be a token id below {n_vocab}, not {token!r}",
-                        param=f"prompt[{index}]",
-                    )
+            tokens = tuple(prompt)
+        self.check(tokens)
+        return Prompt(tokens)
+
+    def check(self, tokens: tuple[int, ...]) -> None:
+        """Refuse what the model cannot be asked to continue.
+
+        Raises:
+            InvalidRequest: there is no token, or one outside of the vocabulary.
+        """
         if not tokens:
             raise InvalidRequest("prompt must hold at least one token", param="prompt")
-        return Prompt(tuple(tokens))
+        n_vocab = self._vocab.n_tokens
+        for index, token in enumerate(tokens):
+            if type(token) is not int or not 0 <= token < n_vocab:
+                raise InvalidRequest(
+                    f"prompt[{index}] must be a token id below {n_vocab}, not {token!r}",
+                    param=f"prompt[{index}]",
+                )
 
 
 def _check_message(message: Any, path: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.support.serving import Server
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
-FRANCE = [SYSTEM, {"role": "user", "content": "What is the capital of France?"}]
+FRANCE: Any = [SYSTEM, {"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def public(server: Server) -> openai.OpenAI:
 
 def test_public_client_chats(public: openai.OpenAI) -> None:
     """The public client gets a right answer with counted tokens."""
-    answer = public.chat.completions.create(model="any", messages=FRANCE)  # type: ignore[arg-type]
+    answer = public.chat.completions.create(model="any", messages=FRANCE)
     choice = answer.choices[0]
     assert choice.message.content is not None
     assert "Paris" in choice.message.content
@@ -37,11 +37,11 @@ def test_public_client_chats(public: openai.OpenAI) -> None:
 
 def test_public_client_streams_the_same_text(public: openai.OpenAI) -> None:
     """A stream's pieces add up to the answer that comes whole, and usage comes at its end."""
-    whole = public.chat.completions.create(model="any", messages=FRANCE)  # type: ignore[arg-type]
+    whole = public.chat.completions.create(model="any", messages=FRANCE)
     chunks = list(
         public.chat.completions.create(
             model="any",
-            messages=FRANCE,  # type: ignore[arg-type]
+            messages=FRANCE,
             stream=True,
             stream_options={"include_usage": True},
         )

@@ -168,10 +168,10 @@ def test_a_wrong_ledger_is_repaired_when_idle(room: Room, caplog: pytest.LogCapt
     """Cells that the ledger does not know are found when idle, told of, and forgotten."""
     answer(room.engine.submit(request([1, 2, 3], 2)))
     until(lambda: not room.engine._scheduler.has_work)
-    room.runner.memory.cells[0].append(77)
+    room.runner.memory.spoil(0)
     with pytest.raises(EngineError, match="ledger"):
         room.engine.check_integrity()
-    until(lambda: room.runner.memory.cells[0] == [])
+    until(lambda: room.runner.memory.tokens(0) == [])
     room.engine.check_integrity()
     assert "ledger" in caplog.text
     assert answer(room.engine.submit(request([1, 2], 3))) == continuation([1, 2], 3, room.limits)

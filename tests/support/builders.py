@@ -17,11 +17,14 @@ def limits(**changes: Any) -> Limits:
     n_ctx_seq = changes.setdefault("n_ctx_seq", 1000)
     changes.setdefault("n_cells", n_slots * n_ctx_seq)
     changes.setdefault("n_batch", 512)
+    changes.setdefault("n_seq_ids", n_slots)
+    changes.setdefault("is_unified", False)
     return Limits(**changes)
 
 
 def pool(n_cells: int, **changes: Any) -> Limits:
     """Return slots that share so many cells, any of them as long as the whole pool."""
+    changes.setdefault("is_unified", True)
     return limits(n_ctx_seq=n_cells, n_cells=n_cells, **changes)
 
 

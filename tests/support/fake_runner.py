@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence as TokenSequence
 
-from pyllama.sched import BatchPlan, Chunk, Limits, StepResult, StepStatus
+from pyllama.sched import BatchPlan, Chunk, Limits, RemoveCells, StepResult, StepStatus
 
 
 def next_token(tokens: TokenSequence[int], n_vocab: int = 50) -> int:
@@ -24,27 +24,57 @@ def continuation(prompt: TokenSequence[int], max_tokens: int, limits: Limits) ->
     return tokens[len(prompt) :]
 
 
+class Cell:
+    """One KV cell: room for one token, held by one sequence id or by several."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+
 class Memory:
-    """KV cells as llama.cpp keeps them: for each sequence id the tokens at positions 0, 1, ..."""
+    """KV cells as llama.cpp keeps them: for each sequence id the cells at positions 0, 1, ..."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.cells: dict[int, list[int]] = {seq_id: [] for seq_id in range(limits.n_slots)}
+        self._cells: dict[int, list[Cell]] = {seq_id: [] for seq_id in range(limits.n_seq_ids)}
+
+    def tokens(self, seq_id: int) -> list[int]:
+        """Return what a sequence id holds."""
+        return [cell.token for cell in self._cells[seq_id]]
+
+    def n_cells(self) -> dict[int, int]:
+        """Return how many cells each sequence id holds."""
+        return {seq_id: len(cells) for seq_id, cells in self._cells.items()}
+
+    def spoil(self, seq_id: int) -> None:
+        """Hold a cell that nobody asked for."""
+        self._cells[seq_id].append(Cell(77))
 
     def remove(self, seq_id: int, start: int) -> None:
         """Remove the cells from a position on."""
-        cells = self.cells[seq_id]
+        cells = self._cells[seq_id]
         # State that cannot be trimmed is kept or removed as a whole.
         assert self._limits.can_trim or start == 0 or start >= len(cells)
         del cells[start:]
 
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Share cells in a unified pool, copy them between streams."""
+        cells = self._cells[source]
+        assert source != target
+        assert count <= len(cells), "cells that the source does not hold"
+        assert self._limits.can_trim or count == len(cells)
+        shares = self._limits.is_unified
+        self._cells[target] = [cell if shares else Cell(cell.token) for cell in cells[:count]]
+
     def add(self, chunk: Chunk, count: int) -> None:
         """Compute the first ``count`` tokens of a chunk."""
-        cells = self.cells[chunk.seq_id]
-        assert cells == chunk.sequence.tokens[: chunk.start], "cells of another text"
-        cells += chunk.sequence.tokens[chunk.start : chunk.start + count]
+        tokens = chunk.sequence.tokens
+        assert self.tokens(chunk.seq_id) == tokens[: chunk.start], "cells of another text"
+        cells = self._cells[chunk.seq_id]
+        cells += [Cell(token) for token in tokens[chunk.start : chunk.start + count]]
         assert len(cells) <= self._limits.n_ctx_seq
-        assert sum(map(len, self.cells.values())) <= self._limits.n_cells
+        n_used = len({id(cell) for cells in self._cells.values() for cell in cells})
+        assert n_used <= self._limits.n_cells
 
 
 class FakeRunner:
@@ -68,8 +98,11 @@ class FakeRunner:
         self._is_interrupted = threading.Event()
 
     def run(self, plan: BatchPlan) -> StepResult:
-        for removal in plan.removals:
-            self.memory.remove(removal.seq_id, removal.start)
+        for operation in plan.operations:
+            if isinstance(operation, RemoveCells):
+                self.memory.remove(operation.seq_id, operation.start)
+            else:
+                self.memory.copy(operation.source, operation.target, operation.count)
         if not plan.chunks:
             return StepResult(StepStatus.OK)
         self.n_steps += 1
@@ -93,7 +126,7 @@ class FakeRunner:
         self._is_interrupted.clear()
 
     def cells(self) -> dict[int, int]:
-        return {seq_id: len(tokens) for seq_id, tokens in self.memory.cells.items()}
+        return self.memory.n_cells()
 
     def _wait(self) -> bool:
         """Wait for the gate; return False on an interrupt."""
@@ -116,7 +149,7 @@ class FakeRunner:
         for chunk in plan.chunks:
             self.memory.add(chunk, chunk.count)
         return tuple(
-            next_token(self.memory.cells[chunk.seq_id])
+            next_token(self.memory.tokens(chunk.seq_id))
             for chunk in plan.chunks
             if chunk.wants_token
         )

@@ -44,6 +44,8 @@ def contexts(draw: st.DrawFn) -> Limits:
     is_unified = draw(st.booleans())
     return Limits(
         n_slots=n_slots,
+        n_seq_ids=n_slots + draw(st.integers(0, 3)) if is_unified else n_slots,
+        is_unified=is_unified,
         n_ctx_seq=n_ctx_seq,
         n_cells=n_ctx_seq if is_unified else n_ctx_seq * n_slots,
         n_batch=draw(st.sampled_from([8, 64])),

@@ -121,7 +121,7 @@ def test_a_cached_prefix_is_not_computed_again(scheduler: Scheduler, driver: Dri
     scheduler.add(request(range(50), max_tokens=3))
     plan = driver.step()
     assert shape(plan) == [(0, 49, 1)]
-    assert plan.removals == (RemoveCells(0, 49),)
+    assert plan.operations == (RemoveCells(0, 49),)
     started = [event for event in driver.events if isinstance(event, Started)]
     assert [event.n_cached for event in started] == [0, 49]
 
@@ -143,11 +143,11 @@ def test_a_conversation_goes_on_in_untrimmable_state() -> None:
     turn = [*sequence.tokens, 1, 2]
     driver.scheduler.add(request(turn, max_tokens=3))
     plan = driver.step()
-    assert (shape(plan), plan.removals) == ([(0, 52, 3)], ())
+    assert (shape(plan), plan.operations) == ([(0, 52, 3)], ())
     driver.finish()
     driver.scheduler.add(request(turn, max_tokens=3))
     plan = driver.step()
-    assert (shape(plan), plan.removals) == ([(0, 0, 55)], (RemoveCells(0, 0),))
+    assert (shape(plan), plan.operations) == ([(0, 0, 55)], (RemoveCells(0, 0),))
 
 
 def test_streams_keep_the_caches_of_the_others() -> None:
@@ -205,7 +205,7 @@ def test_an_aborted_step_is_done_again(scheduler: Scheduler, driver: Driver) -> 
     broken = driver.step(StepStatus.ABORTED)
     again = driver.step()
     assert again.chunks == broken.chunks
-    assert again.removals == (RemoveCells(0, 4), RemoveCells(1, 0))
+    assert again.operations == (RemoveCells(0, 4), RemoveCells(1, 0))
 
 
 def test_an_aborted_step_costs_untrimmable_state_everything() -> None:
@@ -215,7 +215,7 @@ def test_an_aborted_step_costs_untrimmable_state_everything() -> None:
     driver.step()
     driver.step(StepStatus.ABORTED)
     plan = driver.step()
-    assert plan.removals == (RemoveCells(0, 0),)
+    assert plan.operations == (RemoveCells(0, 0),)
     assert shape(plan)[0][:2] == (0, 0)
 
 
@@ -228,7 +228,7 @@ def test_the_ledger_is_compared(scheduler: Scheduler, driver: Driver) -> None:
         scheduler.check_integrity({0: 5, 1: 0, 2: 0})
     scheduler.forget_all()
     assert scheduler.has_work
-    assert scheduler.flush().removals == tuple(RemoveCells(seq_id, 0) for seq_id in range(3))
+    assert scheduler.flush().operations == tuple(RemoveCells(seq_id, 0) for seq_id in range(3))
     scheduler.check_integrity({0: 0, 1: 0, 2: 0})
 
 
@@ -239,17 +239,8 @@ def test_a_failed_step_costs_only_its_own(scheduler: Scheduler, driver: Driver) 
     assert scheduler.fail(plan, 0.0) == sequences[:3]
     assert all(sequence.status is Status.FINISHED for sequence in sequences[:3])
     driver.finish()
-    assert RemoveCells(0, 0) in driver.plans[0].removals
+    assert RemoveCells(0, 0) in driver.plans[0].operations
     assert {event.sequence for event in driver.events} == {sequences[3]}
-
-
-def test_a_failed_step_owes_its_removals(scheduler: Scheduler, driver: Driver) -> None:
-    """Removals of a failed plan come again: the failure may have come before them."""
-    scheduler.forget_all()
-    scheduler.add(request(4))
-    plan = scheduler.schedule(0.0)
-    scheduler.fail(plan, 0.0)
-    assert driver.step().removals == (*plan.removals, RemoveCells(0, 0))
 
 
 def test_nothing_is_told_of_the_dead(scheduler: Scheduler, driver: Driver) -> None:
@@ -257,7 +248,7 @@ def test_nothing_is_told_of_the_dead(scheduler: Scheduler, driver: Driver) -> No
     failed = scheduler.add(request(900))
     bystander = scheduler.add(request(900))
     plan = scheduler.schedule(0.0)
-    only_first = type(plan)(plan.removals, plan.chunks[:1])
+    only_first = type(plan)(plan.operations, plan.chunks[:1])
     assert scheduler.fail(only_first, 0.0) == [failed]
     scheduler.abort(bystander, 0.0)
     driver.step()

@@ -14,8 +14,8 @@ import pytest
 import pyllama
 import wsgi
 from tests.support.fake_llama import FakeLlama
-from tests.wsgi.conftest import ClientOf
 from tests.support.serving import ROOT
+from tests.wsgi.conftest import ClientOf
 from wsgi import serve
 from wsgi.factory import create_app
 from wsgi.host import Host

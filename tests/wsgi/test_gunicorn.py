@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from tests.support import serving
 from tests.wsgi.serving import Server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork")
@@ -23,14 +24,14 @@ NOTICE_S = 0.5  # 250 ms are promised; the rest is for a machine that does other
 
 
 @pytest.fixture(scope="module")
-def slow() -> Iterator[Server]:
+def slow() -> Iterator[serving.Server]:
     """A model that writes ten words in 0.6 seconds."""
     with Server(script=[x for i in range(10) for x in (0.06, f"w{i} ")]) as server:
         yield server.ready()
 
 
 @pytest.fixture(scope="module")
-def queued() -> Iterator[Server]:
+def queued() -> Iterator[serving.Server]:
     """A model that has not begun to write when the test ends."""
     with Server(script=[30.0, "late"]) as server:
         yield server.ready()

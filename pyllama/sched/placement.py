@@ -1,0 +1,121 @@
+"""Which slot a sequence gets, and whose cells it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyllama.sched.prefix import lcp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyllama.sched.limits import Limits
+    from pyllama.sched.sequence import Sequence
+    from pyllama.sched.slot import Slot
+    from pyllama.sched.slot_pool import SlotPool
+
+# A shorter match than this share of the prompt is chance (a BOS token, a role header) and not
+# worth the cells of another conversation.
+MIN_SIMILARITY = 0.1
+# Copying a stream's cells takes about as long as computing this many tokens.
+_COPY_COST = 32
+# What a cached token is worth that nobody has asked for again, against one that must be computed.
+_LOSS_WEIGHT = 0.25
+# Tokens that waiting for another prompt must save.
+_MIN_WAIT_GAIN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A slot for a sequence, and the cells of a prefix that it starts with."""
+
+    slot: Slot
+    donor: Slot | None
+    """Slot whose cells are copied or shared; None keeps the slot's own."""
+    n_keep: int
+    """Tokens of the prefix."""
+
+
+class Placer:
+    """Finds prefixes in idle slots and in running ones."""
+
+    def __init__(self, limits: Limits, pool: SlotPool) -> None:
+        self._limits = limits
+        self._pool = pool
+        self._copy_cost = 0 if limits.is_unified else _COPY_COST
+
+    def place(self, sequence: Sequence) -> Placement | None:
+        """Return the cheapest placement, or None where every slot is busy. Changes nothing."""
+        idle = self._pool.idle()
+        if not idle:
+            return None
+        stalest = min(idle, key=lambda slot: (slot.last_used_s, slot.id))
+        nothing = Placement(stalest, None, 0)
+        if not sequence.request.cache_prompt:
+            return nothing
+        donor, n_shared = self._best(self._pool.slots, sequence)
+        if n_shared <= MIN_SIMILARITY * len(sequence.tokens):
+            return nothing
+        options = [self._own(sequence, idle), self._copied(sequence, idle, donor, n_shared)]
+        return min(options, key=lambda option: option[0])[1] or nothing
+
+    def find_donor(
+        self, sequence: Sequence, running: Iterable[Sequence]
+    ) -> tuple[Sequence, int] | None:
+        """Return a running sequence that is about to compute a prefix of this one.
+
+        Returns:
+            That sequence and how many tokens they share, where waiting for it saves more than
+            what memory holds already; else None.
+        """
+        if not sequence.request.cache_prompt or not self._limits.can_trim:
+            return None
+        limit = len(sequence.tokens) - 1
+        shares = [
+            (min(lcp(other.tokens, sequence.tokens), limit), other)
+            for other in running
+            if other.n_past < other.n_prompt
+        ]
+        if not shares:
+            return None
+        n_shared, donor = max(shares, key=lambda share: share[0])
+        if n_shared < _MIN_WAIT_GAIN:
+            return None
+        _, n_available = self._best(self._pool.slots, sequence)
+        return (donor, n_shared) if n_shared - n_available >= _MIN_WAIT_GAIN else None
+
+    def _own(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
+        slot, n_keep = self._best(idle, sequence)
+        if n_keep <= MIN_SIMILARITY * len(sequence.tokens):
+            return float("inf"), None
+        n_lost = len(slot.tokens) - n_keep
+        cost = len(sequence.tokens) - n_keep + _LOSS_WEIGHT * n_lost
+        return cost, Placement(slot, None, n_keep)
+
+    def _copied(
+        self, sequence: Sequence, idle: list[Slot], donor: Slot, n_keep: int
+    ) -> tuple[float, Placement | None]:
+        targets = [slot for slot in idle if slot is not donor]
+        if not targets:
+            return float("inf"), None
+        target = min(targets, key=lambda slot: (slot.last_used_s, slot.id))
+        n_missing = len(sequence.tokens) - n_keep
+        cost = n_missing + self._copy_cost + _LOSS_WEIGHT * len(target.tokens)
+        return cost, Placement(target, donor, n_keep)
+
+    def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
+        """Return the slot with the longest usable prefix; in ties the shortest, then lowest id."""
+        n_keep, _, _, slot = max(
+            (self._n_reusable(slot, sequence), -len(slot.tokens), -slot.id, slot) for slot in slots
+        )
+        return slot, n_keep
+
+    def _n_reusable(self, slot: Slot, sequence: Sequence) -> int:
+        """Return how many leading tokens of the sequence the slot's cells can stand for."""
+        shared = lcp(slot.tokens, sequence.tokens)
+        # The last token is always computed: its logits are what is wanted.
+        shared = min(shared, len(sequence.tokens) - 1)
+        if not self._limits.can_trim and shared < len(slot.tokens):
+            return 0
+        return shared
