@@ -27,9 +27,9 @@ cdef class Batch:
     def add(self, list tokens not None, int start, int count, int seq_id, bint wants_logits):
         cdef int row = self.raw.n_tokens
         cdef int i
-        if count < 1 or start < 0 or start + count > len(tokens):
+        if count < 1 or start < 0 or count > len(tokens) - start:
             raise ValueError(f"tokens [{start}, {start + count}) of {len(tokens)}")
-        if row + count > self.capacity:
+        if count > self.capacity - row:
             raise ValueError(f"{row + count} tokens in a batch of {self.capacity}")
         for i in range(count):
             self.raw.token[row + i] = tokens[start + i]

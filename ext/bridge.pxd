@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t
 
 from pyllama._ext.ggml cimport ggml_abort_callback
-from pyllama._ext.llama cimport llama_context, llama_model, llama_token
+from pyllama._ext.llama cimport llama_batch, llama_context, llama_model, llama_token, llama_vocab
 
 
 cdef extern from "bridge.h" nogil:
@@ -15,7 +15,8 @@ cdef extern from "bridge.h" nogil:
     char * pyl_options_table()
     pyl_options * pyl_options_new()
     void pyl_options_free(pyl_options * options)
-    bint pyl_options_set(pyl_options * options, const char * arg, const char * value, const char * value2)
+    bint pyl_options_set(
+        pyl_options * options, const char * arg, const char * value, const char * value2)
     bint pyl_options_finish(pyl_options * options)
     char * pyl_options_values(const pyl_options * options)
 
@@ -23,9 +24,14 @@ cdef extern from "bridge.h" nogil:
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
         ggml_abort_callback abort_callback, void * abort_data)
+    bint pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status)
+    bint pyl_tokenize(
+        const llama_vocab * vocab, const char * text, int32_t text_len, llama_token * tokens,
+        int32_t n_tokens_max, bint add_special, bint parse_special, int32_t * n_tokens)
 
     ctypedef struct pyl_chat
-    pyl_chat * pyl_chat_new(const llama_model * model, const char * template_override, bint use_jinja)
+    pyl_chat * pyl_chat_new(
+        const llama_model * model, const char * template_override, bint use_jinja)
     void pyl_chat_free(pyl_chat * chat)
     char * pyl_chat_source(const pyl_chat * chat)
     char * pyl_chat_caps(const pyl_chat * chat)
@@ -36,6 +42,8 @@ cdef extern from "bridge.h" nogil:
     void pyl_sampler_free(pyl_sampler * sampler)
     bint pyl_sampler_is_greedy(const pyl_sampler * sampler)
     uint32_t pyl_sampler_seed(const pyl_sampler * sampler)
-    bint pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens)
+    bint pyl_sampler_accept_prompt(
+        pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens)
     bint pyl_sample_rows(
-        llama_context * ctx, pyl_sampler ** samplers, const int32_t * rows, size_t n, llama_token * tokens)
+        llama_context * ctx, pyl_sampler ** samplers, const int32_t * rows, size_t n,
+        llama_token * tokens)

@@ -20,7 +20,7 @@ cdef class ChatTemplate:
 
     def __cinit__(self, Model model not None, str template=None, *, bint use_jinja=True):
         self.model = model
-        source = None if template is None else template.encode()
+        source = None if template is None else template.encode("utf-8", "replace")
         cdef const char * c_source = NULL
         if source is not None:
             c_source = source

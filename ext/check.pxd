@@ -1,11 +1,12 @@
 # The one place where a result of C becomes a Python exception.
 
 from pyllama._ext.bridge cimport pyl_free, pyl_last_error
-from pyllama.errors import NativeError
 
 
 cdef inline int fail(str where) except -1:
     """Raise the bridge's last error of this thread."""
+    # An import at the top of a .pxd does nothing: the name would be missing in who cimports this.
+    from pyllama.errors import NativeError
     raise NativeError(where, pyl_last_error().decode("utf-8", "replace"))
 
 

@@ -7,4 +7,6 @@ cdef class Context:
     cdef Model model
     cdef int _abort
     cdef int _n_vocab
+    cdef int _n_seq_ids
     cdef llama_context * checked(self) except NULL
+    cdef int check_seq(self, int seq_id) except -1

@@ -1,21 +1,21 @@
 """A context: KV cells, compute buffers, decode. One thread at a time may use it."""
 
-import warnings
-
 from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
-from pyllama._ext.bridge cimport pyl_context_new
+from pyllama._ext.bridge cimport pyl_context_new, pyl_decode
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
 from pyllama._ext.llama cimport (
     llama_batch,
     llama_context,
-    llama_decode,
     llama_free,
     llama_get_logits_ith,
+    llama_max_parallel_sequences,
     llama_model_get_vocab,
+    llama_model_is_hybrid,
+    llama_model_is_recurrent,
     llama_n_batch,
     llama_n_ctx,
     llama_n_ctx_seq,
@@ -24,7 +24,6 @@ from pyllama._ext.llama cimport (
     llama_n_threads_batch,
     llama_n_ubatch,
     llama_set_n_threads,
-    llama_synchronize,
     llama_vocab_n_tokens,
 )
 from pyllama._ext.model cimport Model
@@ -35,6 +34,11 @@ from pyllama.errors import NativeError
 DECODE_OK = 0
 DECODE_NO_KV_CELLS = 1
 DECODE_ABORTED = 2
+
+
+cdef extern from "Python.h":
+    # Works up to the end of finalisation, where the warnings module may be gone already.
+    int PyErr_ResourceWarning(object source, Py_ssize_t stack_level, const char * format) except -1
 
 
 cdef c_bool _should_abort(void * data) noexcept nogil:
@@ -52,16 +56,27 @@ cdef class Context:
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
+        self._n_seq_ids = _n_seq_ids(self.ptr, model)
+
+    def __del__(self):
+        # Here and not in __dealloc__: the warning may keep a reference to its source.
+        if self.ptr is not NULL:
+            PyErr_ResourceWarning(self, 1, "a context was never closed")
 
     def __dealloc__(self):
         if self.ptr is not NULL:
-            warnings.warn("a context was never closed", ResourceWarning, source=self)
             llama_free(self.ptr)
 
     cdef llama_context * checked(self) except NULL:
         if self.ptr is NULL:
             raise RuntimeError("the context is closed")
         return self.ptr
+
+    cdef int check_seq(self, int seq_id) except -1:
+        # An id that llama.cpp does not know ends the process in its memory module.
+        if not 0 <= seq_id < self._n_seq_ids:
+            raise ValueError(f"sequence id {seq_id} is outside of [0, {self._n_seq_ids})")
+        return 0
 
     def close(self):
         cdef llama_context * ptr = self.ptr
@@ -74,7 +89,10 @@ cdef class Context:
         cdef llama_context * ctx = self.checked()
         cdef llama_batch raw = batch.raw
         cdef int32_t i
-        cdef int32_t status
+        cdef int32_t status = 0
+        cdef int32_t n_outputs = 0
+        cdef int32_t n_seq_max = llama_n_seq_max(ctx)
+        cdef bint is_done
         if raw.n_tokens < 1:
             raise ValueError("the batch is empty")
         if raw.n_tokens > <int32_t> llama_n_batch(ctx):
@@ -82,12 +100,18 @@ cdef class Context:
         # llama.cpp checks these too, but what it does about it depends on the build.
         for i in range(raw.n_tokens):
             if not 0 <= raw.token[i] < self._n_vocab:
-                raise ValueError(f"token id {raw.token[i]} is outside of the vocabulary of {self._n_vocab}")
-            if not 0 <= raw.seq_id[i][0] < 256:
-                raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, 256)")
+                raise ValueError(
+                    f"token id {raw.token[i]} is outside of the vocabulary of {self._n_vocab}")
+            if not 0 <= raw.seq_id[i][0] < n_seq_max:
+                raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, {n_seq_max})")
+            n_outputs += raw.logits[i] != 0
+        if n_outputs > n_seq_max:
+            raise ValueError(f"{n_outputs} rows of logits, n_seq_max is {n_seq_max}")
+        # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
-            status = llama_decode(ctx, raw)
-            llama_synchronize(ctx)
+            is_done = pyl_decode(ctx, &raw, &status)
+        if not is_done:
+            fail("llama_decode")
         if status < 0:
             raise NativeError("llama_decode", status)
         return status
@@ -101,7 +125,8 @@ cdef class Context:
 
     def logits(self, int row):
         cdef llama_context * ctx = self.checked()
-        cdef float * logits = llama_get_logits_ith(ctx, row)
+        # A negative row would count from the end.
+        cdef float * logits = NULL if row < 0 else llama_get_logits_ith(ctx, row)
         if logits is NULL:
             raise ValueError(f"batch row {row} asked for no logits")
         data = bytearray(self._n_vocab * sizeof(float))
@@ -145,3 +170,12 @@ cdef class Context:
     @property
     def n_threads_batch(self):
         return llama_n_threads_batch(self.checked())
+
+
+cdef int _n_seq_ids(llama_context * ctx, Model model):
+    # Streams hold one sequence each; a unified cache knows every id, however many slots there are.
+    if llama_n_ctx_seq(ctx) != llama_n_ctx(ctx):
+        return llama_n_seq_max(ctx)
+    if llama_model_is_recurrent(model.ptr) or llama_model_is_hybrid(model.ptr):
+        return llama_n_seq_max(ctx)
+    return llama_max_parallel_sequences()

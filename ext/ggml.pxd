@@ -13,7 +13,8 @@ cdef extern from "ggml.h" nogil:
         GGML_LOG_LEVEL_ERROR
         GGML_LOG_LEVEL_CONT
 
-    ctypedef void (*ggml_log_callback)(ggml_log_level level, const char * text, void * user_data) noexcept
+    ctypedef void (*ggml_log_callback)(
+        ggml_log_level level, const char * text, void * user_data) noexcept
     ctypedef c_bool (*ggml_abort_callback)(void * data) noexcept
 
 
@@ -31,7 +32,8 @@ cdef extern from "ggml-backend.h" nogil:
     const char * ggml_backend_dev_name(ggml_backend_dev_t device)
     const char * ggml_backend_dev_description(ggml_backend_dev_t device)
     void ggml_backend_dev_memory(ggml_backend_dev_t device, size_t * free, size_t * total)
-    ggml_backend_dev_type ggml_backend_dev_get_type "ggml_backend_dev_type"(ggml_backend_dev_t device)
+    ggml_backend_dev_type ggml_backend_dev_get_type "ggml_backend_dev_type"(
+        ggml_backend_dev_t device)
     size_t ggml_backend_dev_count()
     ggml_backend_dev_t ggml_backend_dev_get(size_t index)
     void ggml_backend_load_all_from_path(const char * dir_path)

@@ -22,6 +22,10 @@ cdef extern from "llama.h" nogil:
 
     int LLAMA_TOKEN_NULL
 
+    # C has the function llama_vocab_type beside it, in another name space.
+    enum llama_vocab_type_t "llama_vocab_type":
+        LLAMA_VOCAB_TYPE_NONE
+
     ctypedef struct llama_batch:
         int32_t n_tokens
         llama_token * token
@@ -59,11 +63,14 @@ cdef extern from "llama.h" nogil:
     int32_t llama_model_n_head_kv(const llama_model * model)
     int32_t llama_model_n_swa(const llama_model * model)
 
+    llama_vocab_type_t llama_vocab_type(const llama_vocab * vocab)
     int32_t llama_vocab_n_tokens(const llama_vocab * vocab)
 
     int32_t llama_model_meta_count(const llama_model * model)
-    int32_t llama_model_meta_key_by_index(const llama_model * model, int32_t i, char * buf, size_t buf_size)
-    int32_t llama_model_meta_val_str_by_index(const llama_model * model, int32_t i, char * buf, size_t buf_size)
+    int32_t llama_model_meta_key_by_index(
+        const llama_model * model, int32_t i, char * buf, size_t buf_size)
+    int32_t llama_model_meta_val_str_by_index(
+        const llama_model * model, int32_t i, char * buf, size_t buf_size)
     int32_t llama_model_desc(const llama_model * model, char * buf, size_t buf_size)
     uint64_t llama_model_size(const llama_model * model)
     uint64_t llama_model_n_params(const llama_model * model)
@@ -76,28 +83,31 @@ cdef extern from "llama.h" nogil:
     void llama_memory_clear(llama_memory_t mem, bint data)
     bint llama_memory_seq_rm(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1)
     void llama_memory_seq_cp(
-        llama_memory_t mem, llama_seq_id seq_id_src, llama_seq_id seq_id_dst, llama_pos p0, llama_pos p1)
+        llama_memory_t mem, llama_seq_id seq_id_src, llama_seq_id seq_id_dst, llama_pos p0,
+        llama_pos p1)
     void llama_memory_seq_keep(llama_memory_t mem, llama_seq_id seq_id)
-    void llama_memory_seq_add(llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos delta)
+    void llama_memory_seq_add(
+        llama_memory_t mem, llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos delta)
     llama_pos llama_memory_seq_pos_min(llama_memory_t mem, llama_seq_id seq_id)
     llama_pos llama_memory_seq_pos_max(llama_memory_t mem, llama_seq_id seq_id)
     bint llama_memory_can_shift(llama_memory_t mem)
 
     ctypedef uint32_t llama_state_seq_flags
-    size_t llama_state_seq_get_size_ext(llama_context * ctx, llama_seq_id seq_id, llama_state_seq_flags flags)
+    size_t llama_state_seq_get_size_ext(
+        llama_context * ctx, llama_seq_id seq_id, llama_state_seq_flags flags)
     size_t llama_state_seq_get_data_ext(
-        llama_context * ctx, uint8_t * dst, size_t size, llama_seq_id seq_id, llama_state_seq_flags flags)
+        llama_context * ctx, uint8_t * dst, size_t size, llama_seq_id seq_id,
+        llama_state_seq_flags flags)
     size_t llama_state_seq_set_data_ext(
-        llama_context * ctx, const uint8_t * src, size_t size, llama_seq_id dest_seq_id, llama_state_seq_flags flags)
+        llama_context * ctx, const uint8_t * src, size_t size, llama_seq_id dest_seq_id,
+        llama_state_seq_flags flags)
 
     llama_batch llama_batch_init(int32_t n_tokens, int32_t embd, int32_t n_seq_max)
     void llama_batch_free(llama_batch batch)
-    int32_t llama_decode(llama_context * ctx, llama_batch batch)
 
     void llama_set_n_threads(llama_context * ctx, int32_t n_threads, int32_t n_threads_batch)
     int32_t llama_n_threads(llama_context * ctx)
     int32_t llama_n_threads_batch(llama_context * ctx)
-    void llama_synchronize(llama_context * ctx)
     float * llama_get_logits_ith(llama_context * ctx, int32_t i)
 
     bint llama_vocab_is_eog(const llama_vocab * vocab, llama_token token)
@@ -108,11 +118,9 @@ cdef extern from "llama.h" nogil:
     bint llama_vocab_get_add_bos(const llama_vocab * vocab)
     bint llama_vocab_get_add_eos(const llama_vocab * vocab)
 
-    int32_t llama_tokenize(
-        const llama_vocab * vocab, const char * text, int32_t text_len,
-        llama_token * tokens, int32_t n_tokens_max, bint add_special, bint parse_special)
     int32_t llama_token_to_piece(
-        const llama_vocab * vocab, llama_token token, char * buf, int32_t length, int32_t lstrip, bint special)
+        const llama_vocab * vocab, llama_token token, char * buf, int32_t length, int32_t lstrip,
+        bint special)
     int32_t llama_detokenize(
         const llama_vocab * vocab, const llama_token * tokens, int32_t n_tokens,
         char * text, int32_t text_len_max, bint remove_special, bint unparse_special)

@@ -12,7 +12,11 @@ from pyllama._ext.llama cimport (
     llama_memory_seq_pos_min,
     llama_memory_seq_rm,
     llama_memory_t,
+    llama_n_ctx,
+    llama_n_ctx_seq,
 )
+
+from pyllama.errors import NativeError
 
 
 cdef class Memory:
@@ -22,10 +26,11 @@ cdef class Memory:
         self.context = context
 
     cdef llama_memory_t checked(self, int seq_id=0) except NULL:
-        # An id that llama.cpp does not know ends the process there.
-        if not 0 <= seq_id < 256:
-            raise ValueError(f"sequence id {seq_id} is outside of [0, 256)")
-        return llama_get_memory(self.context.checked())
+        cdef llama_memory_t memory = llama_get_memory(self.context.checked())
+        self.context.check_seq(seq_id)
+        if memory is NULL:
+            raise NativeError("llama_get_memory", "this model has no memory")
+        return memory
 
     def clear(self, *, bint data=True):
         llama_memory_clear(self.checked(), data)
@@ -40,6 +45,8 @@ cdef class Memory:
     def seq_cp(self, int source, int target, int p0=-1, int p1=-1):
         self.checked(source)
         cdef llama_memory_t memory = self.checked(target)
+        if source != target and (p0 > 0 or p1 >= 0) and self.has_streams:
+            raise ValueError("between streams only whole sequences can be copied")
         with nogil:
             llama_memory_seq_cp(memory, source, target, p0, p1)
 
@@ -56,6 +63,11 @@ cdef class Memory:
 
     def pos_max(self, int seq_id):
         return llama_memory_seq_pos_max(self.checked(seq_id), seq_id)
+
+    @property
+    def has_streams(self):
+        ctx = self.context.checked()
+        return llama_n_ctx_seq(ctx) != llama_n_ctx(ctx)
 
     @property
     def can_shift(self):

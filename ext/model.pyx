@@ -2,7 +2,8 @@
 
 import os
 
-from pyllama._ext.bridge cimport pyl_last_error, pyl_model_load
+from pyllama._ext.bridge cimport pyl_model_load
+from pyllama._ext.check cimport fail
 from pyllama._ext.llama cimport (
     llama_model,
     llama_model_desc,
@@ -26,8 +27,6 @@ from pyllama._ext.llama cimport (
 )
 from pyllama._ext.options cimport Options
 
-from pyllama.errors import NativeError
-
 from pyllama._ext import backend
 
 
@@ -39,12 +38,14 @@ cdef class Model:
         self.path = os.fspath(path)
         options.finish()
         name = os.fsencode(self.path)
+        if b"\0" in name:
+            raise ValueError("the path holds a NUL character")
         cdef const char * c_path = name
         # SAFETY: `name` and `options` outlive the call; no Python object is touched inside.
         with nogil:
             self.ptr = pyl_model_load(options.ptr, c_path)
         if self.ptr is NULL:
-            raise NativeError("llama_model_load_from_file", pyl_last_error().decode("utf-8", "replace"))
+            fail("llama_model_load_from_file")
 
     def __dealloc__(self):
         # With the last reference, not by a close(): vocabularies, templates and samplers of other

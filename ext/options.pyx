@@ -1,6 +1,7 @@
 """llama.cpp's option table, and one set of option values."""
 
 import json
+import os
 
 from pyllama._ext.bridge cimport (
     pyl_options_finish,
@@ -37,9 +38,9 @@ cdef class Options:
     def set(self, str arg not None, str value=None, str value2=None):
         if self._is_finished:
             raise RuntimeError("finish() was called already")
-        name = arg.encode()
-        first = None if value is None else value.encode()
-        second = None if value2 is None else value2.encode()
+        name = _to_c(arg, arg)
+        first = None if value is None else _to_c(value, arg)
+        second = None if value2 is None else _to_c(value2, arg)
         cdef const char * c_first = NULL
         cdef const char * c_second = NULL
         if first is not None:
@@ -63,3 +64,14 @@ cdef class Options:
             fail("pyl_options_set")
         except NativeError as error:
             raise ConfigError(f"{what}: {str(error.detail).strip()}") from None
+
+
+cdef bytes _to_c(str text, str arg):
+    # As a command line passes it: bytes of a path that are no UTF-8 come back as they were.
+    try:
+        data = os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{arg!r}: {text!r} cannot be encoded") from None
+    if b"\0" in data:
+        raise ConfigError(f"{arg!r}: {text!r} holds a NUL character")
+    return data

@@ -14,7 +14,12 @@ from pyllama._ext.bridge cimport (
 )
 from pyllama._ext.check cimport fail
 from pyllama._ext.context cimport Context
-from pyllama._ext.llama cimport llama_context, llama_token
+from pyllama._ext.llama cimport (
+    llama_context,
+    llama_model_get_vocab,
+    llama_token,
+    llama_vocab_n_tokens,
+)
 from pyllama._ext.model cimport Model
 
 
@@ -36,6 +41,7 @@ cdef class Sampler:
 
     def accept_prompt(self, list tokens not None):
         cdef size_t n = len(tokens)
+        cdef int n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(self.model.ptr))
         cdef llama_token * ids = <llama_token *> malloc((n + 1) * sizeof(llama_token))
         cdef bint is_accepted
         if ids is NULL:
@@ -43,6 +49,8 @@ cdef class Sampler:
         try:
             for i in range(n):
                 ids[i] = tokens[i]
+                if not 0 <= ids[i] < n_vocab:
+                    raise ValueError(f"token id {ids[i]} is outside of the vocabulary of {n_vocab}")
             with nogil:
                 is_accepted = pyl_sampler_accept_prompt(self.ptr, ids, n)
             if not is_accepted:
@@ -74,6 +82,9 @@ def sample_rows(Context context not None, list samplers not None, list rows not 
         if pointers is NULL or indices is NULL or tokens is NULL:
             raise MemoryError()
         for i in range(n):
+            # A checked cast lets None through.
+            if samplers[i] is None:
+                raise TypeError("None is no sampler")
             pointers[i] = (<Sampler?> samplers[i]).ptr
             indices[i] = rows[i]
         # SAFETY: `samplers` holds a reference to each sampler for the length of the call.

@@ -5,6 +5,9 @@ from libc.stdint cimport uint8_t
 from pyllama._ext.context cimport Context
 from pyllama._ext.llama cimport (
     llama_context,
+    llama_get_memory,
+    llama_memory_seq_rm,
+    llama_memory_t,
     llama_state_seq_get_data_ext,
     llama_state_seq_get_size_ext,
     llama_state_seq_set_data_ext,
@@ -15,7 +18,7 @@ from pyllama.errors import NativeError
 
 def save_sequence(Context context not None, int seq_id):
     cdef llama_context * ctx = context.checked()
-    _check(seq_id)
+    context.check_seq(seq_id)
     cdef size_t size
     cdef size_t written
     with nogil:
@@ -31,20 +34,20 @@ def save_sequence(Context context not None, int seq_id):
 
 def restore_sequence(Context context not None, int seq_id, const uint8_t[::1] state not None):
     cdef llama_context * ctx = context.checked()
-    _check(seq_id)
+    context.check_seq(seq_id)
     cdef size_t size = state.shape[0]
     cdef size_t n_read
     if size == 0:
         raise ValueError("the state is empty")
     cdef const uint8_t * source = &state[0]
+    cdef llama_memory_t memory = llama_get_memory(ctx)
     with nogil:
+        # The state of an empty sequence would leave the old cells where they are.
+        llama_memory_seq_rm(memory, seq_id, -1, -1)
         n_read = llama_state_seq_set_data_ext(ctx, source, size, seq_id, 0)
+        if n_read == 0:
+            # Cells that were taken before the data ran out.
+            llama_memory_seq_rm(memory, seq_id, -1, -1)
     if n_read == 0:
         raise NativeError("llama_state_seq_set_data_ext", "refused the state")
     return n_read
-
-
-cdef int _check(int seq_id) except -1:
-    if not 0 <= seq_id < 256:
-        raise ValueError(f"sequence id {seq_id} is outside of [0, 256)")
-    return 0

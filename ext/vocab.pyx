@@ -3,13 +3,15 @@
 from libc.stdint cimport int32_t
 from libc.stdlib cimport free, malloc
 
+from pyllama._ext.bridge cimport pyl_tokenize
+from pyllama._ext.check cimport fail
 from pyllama._ext.llama cimport (
+    LLAMA_VOCAB_TYPE_NONE,
     LLAMA_TOKEN_NULL,
     llama_detokenize,
     llama_model_get_vocab,
     llama_token,
     llama_token_to_piece,
-    llama_tokenize,
     llama_vocab,
     llama_vocab_bos,
     llama_vocab_eos,
@@ -19,10 +21,11 @@ from pyllama._ext.llama cimport (
     llama_vocab_is_control,
     llama_vocab_is_eog,
     llama_vocab_n_tokens,
+    llama_vocab_type,
 )
 from pyllama._ext.model cimport Model
 
-from pyllama.errors import NativeError
+from pyllama.errors import ModelLoadError, NativeError
 
 
 cdef class Vocab:
@@ -34,26 +37,38 @@ cdef class Vocab:
         self.model = model
         self.ptr = llama_model_get_vocab(model.ptr)
         self.n_tokens = llama_vocab_n_tokens(self.ptr)
+        # llama.cpp ends the process when such a vocabulary is asked for anything.
+        if llama_vocab_type(self.ptr) == LLAMA_VOCAB_TYPE_NONE:
+            raise ModelLoadError(model.path, "the model has no vocabulary.")
 
     def tokenize(self, str text not None, *, bint add_special=False, bint parse_special=False):
-        cdef const llama_vocab * vocab = self.ptr
         data = text.encode("utf-8", "surrogatepass")
-        if len(data) > 2**31 - 64:
-            raise OverflowError("text is longer than 2 GiB")
-        cdef const char * c_text = data
-        cdef int32_t n_bytes = <int32_t> len(data)
+        if len(data) > 2**30:
+            raise OverflowError("text is longer than 1 GiB")
         # A token covers at least one byte; the margin is for BOS, EOS and a space prefix.
-        cdef int32_t n_max = n_bytes + 16
+        n, tokens = self._tokenize(data, len(data) + 16, add_special, parse_special)
+        if n < 0:
+            # Not so where a vocabulary normalises: then the second call has the room it asks for.
+            n, tokens = self._tokenize(data, -n, add_special, parse_special)
+        if n < 0:
+            raise NativeError("llama_tokenize", n)
+        return tokens
+
+    cdef tuple _tokenize(self, bytes data, int32_t n_max, bint add_special, bint parse_special):
+        cdef const char * text = data
+        cdef int32_t n_bytes = <int32_t> len(data)
         cdef int32_t n = 0
+        cdef bint is_done
         cdef llama_token * tokens = <llama_token *> malloc(n_max * sizeof(llama_token))
         if tokens is NULL:
             raise MemoryError()
         try:
             with nogil:
-                n = llama_tokenize(vocab, c_text, n_bytes, tokens, n_max, add_special, parse_special)
-            if n < 0:
-                raise NativeError("llama_tokenize", n)
-            return [tokens[i] for i in range(n)]
+                is_done = pyl_tokenize(
+                    self.ptr, text, n_bytes, tokens, n_max, add_special, parse_special, &n)
+            if not is_done:
+                fail("llama_tokenize")
+            return n, [tokens[i] for i in range(n)]
         finally:
             free(tokens)
 
@@ -101,7 +116,8 @@ cdef class Vocab:
 
     def eog_tokens(self):
         cdef const llama_vocab * vocab = self.ptr
-        return frozenset(token for token in range(self.n_tokens) if llama_vocab_is_eog(vocab, token))
+        return frozenset(
+            token for token in range(self.n_tokens) if llama_vocab_is_eog(vocab, token))
 
     def is_control(self, llama_token token):
         self._check(token)

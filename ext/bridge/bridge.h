@@ -65,6 +65,14 @@ PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
     ggml_abort_callback abort_callback, void * abort_data);
 
+// llama_decode, and waits for the result. llama.cpp allocates in there, and throws where that fails.
+PYL_API bool pyl_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * status);
+
+// llama_tokenize, which throws where a vocabulary lacks what its type promises.
+PYL_API bool pyl_tokenize(
+    const struct llama_vocab * vocab, const char * text, int32_t text_len, llama_token * tokens,
+    int32_t n_tokens_max, bool add_special, bool parse_special, int32_t * n_tokens);
+
 // ---- chat templates -------------------------------------------------------------------------------
 
 typedef struct pyl_chat pyl_chat;

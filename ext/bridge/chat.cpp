@@ -21,6 +21,9 @@ common_chat_templates_inputs read_inputs(const pyl_chat & chat, const common_jso
     inputs.enable_thinking       = request.value("enable_thinking", true);
     if (request.contains("chat_template_kwargs")) {
         const auto & kwargs = request.at("chat_template_kwargs");
+        if (!kwargs.is_object()) {
+            throw std::invalid_argument("chat_template_kwargs must be an object");
+        }
         for (const auto & item : kwargs.items()) {
             inputs.chat_template_kwargs[item.key()] = item.value().dump();
         }

@@ -68,3 +68,20 @@ llama_context * pyl_context_new(
         return ctx;
     });
 }
+
+bool pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status) {
+    return pyl::guarded(false, [&] {
+        *status = llama_decode(ctx, *batch);
+        llama_synchronize(ctx);
+        return true;
+    });
+}
+
+bool pyl_tokenize(
+    const llama_vocab * vocab, const char * text, int32_t text_len, llama_token * tokens, int32_t n_tokens_max,
+    bool add_special, bool parse_special, int32_t * n_tokens) {
+    return pyl::guarded(false, [&] {
+        *n_tokens = llama_tokenize(vocab, text, text_len, tokens, n_tokens_max, add_special, parse_special);
+        return true;
+    });
+}

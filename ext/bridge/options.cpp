@@ -6,6 +6,7 @@
 #include "chat.h"
 #include "json.h"
 
+#include <set>
 #include <stdexcept>
 
 namespace {
@@ -48,6 +49,32 @@ common_arg * find(pyl_options & options, const std::string & arg, bool & is_posi
         }
     }
     return nullptr;
+}
+
+// Options whose handlers print, exit or change the log of the whole process: not for a library.
+bool is_for_programs(const common_arg & option) {
+    static const std::set<std::string> names = {
+        "--help",       "--version",       "--completion-bash", "--cache-list",   "--list-devices",
+        "--verbose",    "--verbosity",     "--log-disable",     "--log-file",     "--log-jsonl",
+        "--log-colors", "--log-prefix",    "--log-timestamps",  "--log-prompts-dir",
+    };
+    for (const char * spelling : option.args) {
+        if (names.count(spelling) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void check_values(const common_arg & option, const std::string & arg, const char * value, const char * value2) {
+    const bool takes_two = option.handler_str_str != nullptr;
+    const bool takes_one = takes_two || option.handler_int != nullptr || option.handler_string != nullptr;
+    if (value != nullptr && !takes_one) {
+        throw std::invalid_argument(arg + " takes no value");
+    }
+    if (value2 != nullptr && !takes_two) {
+        throw std::invalid_argument(arg + " takes one value");
+    }
 }
 
 std::string required(const char * value, const std::string & arg) {
@@ -109,6 +136,10 @@ bool pyl_options_set(pyl_options * options, const char * arg, const char * value
         if (option == nullptr) {
             throw std::invalid_argument("unknown option " + name);
         }
+        if (is_for_programs(*option)) {
+            throw std::invalid_argument(name + " prints, exits or changes the log, which a library does not");
+        }
+        check_values(*option, name, value, value2);
         if (option->handler_void) {
             option->handler_void(params);
         } else if (option->handler_bool) {

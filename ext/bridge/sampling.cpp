@@ -4,6 +4,7 @@
 #include "json.h"
 #include "sampling.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -17,6 +18,9 @@ struct pyl_sampler {
 
 namespace {
 
+// Tokens of history that a penalty may look at; llama.cpp takes memory for all of them at once.
+constexpr int32_t MAX_HISTORY = 1 << 20;
+
 common_params_sampling read_params(const llama_vocab * vocab, const common_json & json) {
     common_params_sampling p;
     p.temp               = json.at("temperature").get<float>();
@@ -29,20 +33,23 @@ common_params_sampling read_params(const llama_vocab * vocab, const common_json 
     p.xtc_threshold      = json.at("xtc_threshold").get<float>();
     p.dynatemp_range     = json.at("dynatemp_range").get<float>();
     p.dynatemp_exponent  = json.at("dynatemp_exponent").get<float>();
-    p.penalty_last_n     = json.at("repeat_last_n").get<int32_t>();
+    p.penalty_last_n     = std::min(json.at("repeat_last_n").get<int32_t>(), MAX_HISTORY);
     p.penalty_repeat     = json.at("repeat_penalty").get<float>();
     p.penalty_present    = json.at("presence_penalty").get<float>();
     p.penalty_freq       = json.at("frequency_penalty").get<float>();
     p.dry_multiplier     = json.at("dry_multiplier").get<float>();
     p.dry_base           = json.at("dry_base").get<float>();
     p.dry_allowed_length = json.at("dry_allowed_length").get<int32_t>();
-    p.dry_penalty_last_n = json.at("dry_penalty_last_n").get<int32_t>();
+    p.dry_penalty_last_n = std::min(json.at("dry_penalty_last_n").get<int32_t>(), MAX_HISTORY);
     p.mirostat           = json.at("mirostat").get<int32_t>();
     p.mirostat_tau       = json.at("mirostat_tau").get<float>();
     p.mirostat_eta       = json.at("mirostat_eta").get<float>();
     p.min_keep           = json.at("min_keep").get<int32_t>();
     p.no_perf            = true;
     const auto seed      = json.at("seed").get<int64_t>();
+    if (p.mirostat < 0 || p.mirostat > 2) {
+        throw std::invalid_argument("mirostat must be 0, 1 or 2, not " + std::to_string(p.mirostat));
+    }
     p.seed               = seed < 0 ? LLAMA_DEFAULT_SEED : static_cast<uint32_t>(seed);
     if (json.at("ignore_eos").get<bool>()) {
         for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
@@ -95,11 +102,12 @@ llama_token argmax(const pyl_sampler & sampler, float * logits) {
 }
 
 llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
+    // A negative row would count from the end; the chain ends the process on a row without logits.
+    float * logits = row < 0 ? nullptr : llama_get_logits_ith(ctx, row);
+    if (logits == nullptr) {
+        throw std::runtime_error("no logits for batch row " + std::to_string(row));
+    }
     if (sampler.chain == nullptr) {
-        float * logits = llama_get_logits_ith(ctx, row);
-        if (logits == nullptr) {
-            throw std::runtime_error("no logits for batch row " + std::to_string(row));
-        }
         return argmax(sampler, logits);
     }
     const llama_token token = common_sampler_sample(sampler.chain.get(), ctx, row);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyllama import hub
 from pyllama._ext.context import Context
+from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
 from pyllama._ext.vocab import Vocab

@@ -25,8 +25,8 @@ def make_sampler(
     """
     flat = params.as_dict()
     for name in ("repeat_last_n", "dry_penalty_last_n"):
-        if flat[name] < 0:
-            flat[name] = n_ctx
+        # -1 means the context, and nothing can look back further.
+        flat[name] = n_ctx if flat[name] < 0 else min(flat[name], n_ctx)
     try:
         sampler = Sampler(model, json.dumps(flat))
     except NativeError as error:

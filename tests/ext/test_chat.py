@@ -1,0 +1,130 @@
+"""The chat template: what it renders, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from pyllama._ext.chat import ChatTemplate
+from pyllama._ext.model import Model
+from pyllama.errors import NativeError
+
+USER = {"role": "user", "content": "Hi"}
+
+
+@pytest.fixture(scope="module")
+def template(model: Model) -> ChatTemplate:
+    """The default model's own template."""
+    return ChatTemplate(model)
+
+
+def request(*messages: dict[str, Any], **more: Any) -> str:
+    return json.dumps({"messages": messages, **more})
+
+
+def test_a_chat_is_rendered(template: ChatTemplate) -> None:
+    """The prompt ends where the assistant's turn begins."""
+    rendered = template.apply(request(USER))
+    assert rendered["prompt"].endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    assert rendered["generation_prompt"].startswith("<|im_start|>assistant")
+    assert isinstance(rendered["additional_stops"], list)
+
+
+def test_the_assistants_turn_is_left_out_on_demand(template: ChatTemplate) -> None:
+    """Without add_generation_prompt the prompt ends with the last message."""
+    rendered = template.apply(request(USER, add_generation_prompt=False))
+    assert rendered["prompt"].endswith("Hi<|im_end|>\n")
+
+
+def test_the_assistants_last_message_is_continued(template: ChatTemplate) -> None:
+    """A last message by the assistant stays open."""
+    rendered = template.apply(request(USER, {"role": "assistant", "content": "Hello, I"}))
+    assert rendered["prompt"].endswith("<|im_start|>assistant\nHello, I")
+
+
+@pytest.mark.parametrize("content", ["a\0b", "日本 🦙", "{{ 7 * 6 }}", "x" * 100_000])
+def test_contents_are_text(template: ChatTemplate, content: str) -> None:
+    """No content is taken for template code, cut short or refused."""
+    rendered = template.apply(request({"role": "user", "content": content}))
+    assert content in rendered["prompt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"messages": 5}',
+        '{"messages": [{"role": 5, "content": "x"}]}',
+        '{"messages": [{"content": "x"}]}',
+        '{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        '{"messages": [{"role": "user", "content": {"a": 1}}]}',
+        '{"messages": [{"role": "user", "content": [{"type": "text"}]}]}',
+        '{"messages": [{"role": "user", "content": "x"}], "chat_template_kwargs": 5}',
+    ],
+)
+def test_a_malformed_request_is_refused(template: ChatTemplate, text: str) -> None:
+    """JSON that is no chat is a NativeError with llama-common's reason."""
+    with pytest.raises(NativeError, match=r"common_chat_templates_apply: ."):
+        template.apply(text)
+
+
+def test_a_template_may_refuse_a_chat(model: Model) -> None:
+    """What a template raises is the error's text."""
+    template = ChatTemplate(model, "{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(NativeError, match="roles must alternate"):
+        template.apply(request(USER))
+
+
+def test_a_template_that_cannot_be_parsed_is_refused(model: Model) -> None:
+    """Broken Jinja is an error when the template is made."""
+    with pytest.raises(NativeError, match="common_chat_templates_init"):
+        ChatTemplate(model, "{% for %}")
+
+
+def test_a_template_can_be_replaced(model: Model) -> None:
+    """Jinja source, or the name of a built-in format, stands in for the model's own."""
+    source = "{% for m in messages %}[{{ m.role }}: {{ m.content }}]{% endfor %}{{ mood }}"
+    template = ChatTemplate(model, source)
+    assert template.source == source
+    rendered = template.apply(request(USER, chat_template_kwargs={"mood": "gay"}))
+    assert rendered["prompt"] == "[user: Hi]gay"
+    named = ChatTemplate(model, "llama2", use_jinja=False)
+    assert "[INST]" in named.apply(request(USER))["prompt"]
+
+
+def test_what_it_can_take_is_known(template: ChatTemplate) -> None:
+    """Capabilities are booleans by name."""
+    assert template.caps
+    assert all(isinstance(value, bool) for value in template.caps.values())
+    assert "im_start" in template.source
+
+
+def test_threads_share_a_template(template: ChatTemplate) -> None:
+    """Threads that render and fail at once each get their own answer."""
+    wrong: list[str] = []
+
+    def render(name: str) -> None:
+        for _ in range(50):
+            if (
+                f"|>user\n{name}<"
+                not in template.apply(request({**USER, "content": name}))["prompt"]
+            ):
+                wrong.append(name)
+            try:
+                template.apply(json.dumps({"messages": [{"role": "user", name: name}]}))
+            except NativeError:
+                continue
+            wrong.append(f"{name} was not refused")
+
+    threads = [threading.Thread(target=render, args=(f"thread {i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

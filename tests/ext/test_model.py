@@ -1,0 +1,58 @@
+"""What a loaded model tells of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyllama._ext.model import Model
+from pyllama._ext.options import Options
+
+
+def test_metadata_is_the_header_of_the_file(model: Model) -> None:
+    """Every scalar of the GGUF header is there as text, arrays as llama.cpp prints them."""
+    metadata = model.metadata()
+    assert metadata["general.architecture"] == "llama"
+    assert metadata["tokenizer.ggml.model"] == "gpt2"
+    assert metadata["llama.context_length"] == str(model.n_ctx_train)
+    assert metadata["llama.embedding_length"] == str(model.n_embd)
+    assert metadata["llama.block_count"] == str(model.n_layer)
+    assert metadata["llama.attention.head_count"] == str(model.n_head)
+    assert metadata["llama.attention.head_count_kv"] == str(model.n_head_kv)
+
+
+def test_a_long_value_is_whole(model: Model) -> None:
+    """A value longer than any fixed buffer is not cut."""
+    assert len(model.metadata()["tokenizer.chat_template"]) > 300
+    assert model.metadata()["tokenizer.chat_template"].endswith(("}", "\n"))
+
+
+def test_sizes_agree(model: Model, model_path: Path) -> None:
+    """The tensors take almost the whole file, and 135 million parameters are that many."""
+    assert 0.9 * model_path.stat().st_size < model.size_bytes < model_path.stat().st_size
+    assert 130e6 < model.n_params < 165e6
+    assert model.description.startswith("llama")
+    assert model.path == str(model_path)
+
+
+def test_kind(model: Model) -> None:
+    """A plain transformer has a decoder, and no encoder, window or recurrent state."""
+    assert model.has_decoder
+    assert not model.has_encoder
+    assert not model.is_recurrent
+    assert not model.is_hybrid
+    assert not model.is_diffusion
+    assert model.n_swa == 0
+
+
+def test_a_path_with_a_nul_character_is_refused() -> None:
+    """C would see the start of such a path only."""
+    with pytest.raises(ValueError, match="NUL"):
+        Model("model.gguf\0.txt", Options())
+
+
+def test_options_that_are_no_options_are_refused(model_path: Path) -> None:
+    """None is not taken for the defaults."""
+    with pytest.raises(TypeError):
+        Model(model_path, None)  # type: ignore[arg-type]
