@@ -1,31 +1,45 @@
-"""The command: ``python -m bench decode``, ``python -m bench logits``."""
+"""The command: ``python -m bench compare``, and others that ``python -m bench --help`` lists."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
+from pathlib import Path
 
-from bench import decode, logits
+from bench.client import RequestFailed
+from bench.compare import WorkDiffers
+from pyllama.errors import PyllamaError
+
+_COMMANDS = {
+    "compare": "pyllama's server against llama-server under the same load",
+    "decode": "one stream over HTTP against llama-bench",
+    "logits": "how far logits move when sequences share a batch",
+    "scheduler": "what the scheduler costs a step, without a model",
+    "random-model": "write a large model of random weights",
+}
 
 
 def main() -> None:
     """Run one measurement and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print the record as JSON")
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (decode, logits):
-        name = module.__name__.rsplit(".", 1)[-1]
-        command = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
+    for name, title in _COMMANDS.items():
+        module = importlib.import_module(f"bench.{name.replace('-', '_')}")
+        command = commands.add_parser(name, help=title, description=module.__doc__)
+        command.add_argument("--json", type=Path, metavar="FILE", help="also write the record")
         module.add_arguments(command)
         command.set_defaults(module=module)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    record = args.module.measure(args)
+    try:
+        record = args.module.measure(args)
+    except (PyllamaError, RequestFailed, WorkDiffers) as error:
+        raise SystemExit(f"python -m bench {args.command}: {error}") from error
     if args.json:
-        print(json.dumps(record, indent=2))
-    else:
-        print(args.module.table(record))
+        args.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(args.module.table(record))
 
 
 if __name__ == "__main__":

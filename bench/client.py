@@ -1,21 +1,52 @@
-"""One streaming request over a plain socket connection, with the time of every token."""
+"""One streaming request at a time over a plain asyncio connection, with the time of every chunk.
+
+The load generator shares the machine with the server that it measures, so it does little: no HTTP
+library, one connection a request, one JSON parse a chunk.
+"""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
+import contextlib
 import json
 import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
+
+_START = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+_TIMEOUT_S = 900.0
 
 
-@dataclass(frozen=True)
+class RequestFailed(Exception):
+    """A server refused a request, broke its stream off, or answered with something else."""
+
+
+@dataclass(frozen=True, slots=True)
 class Streamed:
-    """What one stream delivered, seconds from the moment the request was sent."""
+    """What one stream delivered."""
 
+    start_s: float
+    """When the request was sent, on this process's performance counter."""
     token_s: tuple[float, ...]
-    """Arrival of each chunk that carried text."""
+    """Arrival of each chunk that carried text, seconds after ``start_s``."""
+    text: str
     n_tokens: int
     """Generated tokens, as the server counted them."""
+    n_prompt: int
+    """Prompt tokens, as the server counted them; those from its cache included."""
+    n_cached: int
+    """Prompt tokens that came from the server's cache."""
+
+    @property
+    def ttft_s(self) -> float:
+        """Time to the first text."""
+        return self.token_s[0]
+
+    @property
+    def gaps_s(self) -> list[float]:
+        """Times between chunks."""
+        return [b - a for a, b in zip(self.token_s, self.token_s[1:], strict=False)]
 
     @property
     def tokens_per_second(self) -> float:
@@ -23,32 +54,112 @@ class Streamed:
         return (self.n_tokens - 1) / (self.token_s[-1] - self.token_s[0])
 
 
-def complete(port: int, prompt: str, max_tokens: int) -> Streamed:
-    """Stream a greedy completion of exactly ``max_tokens`` tokens."""
+async def stream(
+    port: int,
+    prompt: str,
+    n_tokens: int,
+    *,
+    cache_prompt: bool = True,
+    on_chunk: Callable[[int], None] | None = None,
+) -> Streamed:
+    """Stream a greedy completion of exactly ``n_tokens`` tokens.
+
+    Args:
+        port: where the server listens on the loopback.
+        prompt: text to continue.
+        n_tokens: tokens to generate; an end-of-text token does not end it earlier.
+        cache_prompt: whether the server may use what it remembers of earlier prompts.
+        on_chunk: called after each chunk with text, with the number of such chunks so far.
+
+    Raises:
+        RequestFailed: the server did not deliver what was asked for.
+    """
     body = {
         "prompt": prompt,
-        "max_tokens": max_tokens,
+        "max_tokens": n_tokens,
         "temperature": 0,
         "ignore_eos": True,
-        "cache_prompt": False,
+        "cache_prompt": cache_prompt,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    work = _exchange(port, json.dumps(body).encode(), on_chunk or (lambda _: None))
+    try:
+        streamed = await asyncio.wait_for(work, _TIMEOUT_S)
+    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+        raise RequestFailed(f"the server broke a stream off: {error!r}") from error
+    if streamed.n_tokens != n_tokens or not streamed.token_s:
+        raise RequestFailed(
+            f"asked for {n_tokens} tokens, got {streamed.n_tokens} in {len(streamed.token_s)} "
+            "chunks with text"
+        )
+    return streamed
+
+
+def complete(port: int, prompt: str, n_tokens: int) -> Streamed:
+    """Stream one completion from outside an event loop, without the prompt cache."""
+    return asyncio.run(stream(port, prompt, n_tokens, cache_prompt=False))
+
+
+async def _exchange(port: int, body: bytes, on_chunk: Callable[[int], None]) -> Streamed:
     start_s = time.perf_counter()
-    connection.request("POST", "/v1/completions", json.dumps(body))
-    response = connection.getresponse()
-    if response.status != http.HTTPStatus.OK:
-        raise SystemExit(f"status {response.status}: {response.read()!r}")
-    times: list[float] = []
-    n_tokens = 0
-    for line in response:
-        if not line.startswith(b"data: {"):
-            continue
-        chunk = json.loads(line[6:])
-        if chunk["choices"] and chunk["choices"][0]["text"]:
-            times.append(time.perf_counter() - start_s)
-        if chunk.get("usage"):
-            n_tokens = chunk["usage"]["completion_tokens"]
-    connection.close()
-    return Streamed(tuple(times), n_tokens)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = f"{_START}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        pieces: list[str] = []
+        times: list[float] = []
+        usage: dict[str, Any] = {}
+        async for event in _events(reader):
+            if text := _text(event):
+                times.append(time.perf_counter() - start_s)
+                pieces.append(text)
+                on_chunk(len(times))
+            usage = event.get("usage") or usage
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return Streamed(
+        start_s=start_s,
+        token_s=tuple(times),
+        text="".join(pieces),
+        n_tokens=usage.get("completion_tokens", 0),
+        n_prompt=usage.get("prompt_tokens", 0),
+        n_cached=(usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
+    )
+
+
+def _text(event: dict[str, Any]) -> str:
+    if "error" in event:
+        raise RequestFailed(f"the stream ended in an error: {event['error']}")
+    choices = event.get("choices") or [{}]
+    text: str = choices[0].get("text") or ""
+    return text
+
+
+async def _events(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    """Yield the objects of an SSE answer; comments and ``[DONE]`` are passed over."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    is_chunked = "transfer-encoding: chunked" in head.lower()
+    parts = _chunks(reader) if is_chunked else _reads(reader)
+    status = head.split("\r\n", 1)[0]
+    if " 200 " not in f"{status} ":
+        answer = b"".join([part async for part in parts])
+        raise RequestFailed(f"{status}: {answer[:500].decode('utf-8', 'replace')}")
+    rest = b""
+    async for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data: {"):
+                yield json.loads(line[6:])
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while n_bytes := int((await reader.readline()).partition(b";")[0] or b"0", 16):
+        yield (await reader.readexactly(n_bytes + 2))[:-2]
+
+
+async def _reads(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while part := await reader.read(1 << 16):
+        yield part

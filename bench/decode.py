@@ -11,19 +11,19 @@ import statistics
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from bench import peers, record
+from bench import models, peers, record
 from bench.client import complete
-from bench.server import pyllama
-from pyllama import hub
+from bench.server import PYLLAMA, serve
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
     from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this measurement's options."""
-    parser.add_argument("--model", default="default", help="model reference (default: default)")
+    models.add_argument(parser, default="q4_1")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=128, help="tokens of one run")
     parser.add_argument("--rounds", type=int, default=5)
@@ -31,16 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run both in turns; return the record."""
-    model = hub.resolve(args.model)
+    model = models.resolve(args.model)
     program = peers.build("llama-bench")
     ours: list[float] = []
     theirs: list[float] = []
-    with pyllama(model, "--threads", str(args.threads), "--parallel", "1") as port:
-        complete(port, "Once upon a time", args.tokens)
+    with serve(PYLLAMA, model, ["-t", str(args.threads), "-np", "1"]) as server:
+        complete(server.port, "Once upon a time", args.tokens)
         for index in range(args.rounds):
-            runs = [
+            runs: list[Callable[[], None]] = [
                 lambda: ours.append(
-                    complete(port, "Once upon a time", args.tokens).tokens_per_second
+                    complete(server.port, "Once upon a time", args.tokens).tokens_per_second
                 ),
                 lambda: theirs.append(_llama_bench(program, model, args)),
             ]

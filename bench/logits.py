@@ -1,8 +1,9 @@
 """How far a sequence's logits move when others share its batch: pyllama's and llama.cpp's own.
 
-llama.cpp's kernels round differently for different batch sizes. The engine may add nothing to
-that: the difference through its scheduler must be the one that bare decodes of the same batch
-sizes have.
+llama.cpp's kernels round differently for different batch sizes, and a small model's greedy text
+may turn on that. The engine may add nothing to it. So every batch that the engine computes is
+written down and computed again with bare llama_decode calls: the difference between a sequence
+alone and in company must come out the same.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from bench import record
-from pyllama import Llama, hub
+from bench import models, record
+from pyllama import Llama
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import Context
 from pyllama._ext.memory import Memory
@@ -20,36 +21,44 @@ from pyllama._ext.options import Options
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
-Row = list[float]
+    from pyllama.sched import BatchPlan, StepResult
+
 Prompts = list[list[int]]
+Rows = dict[tuple[int, ...], list[float]]
+"""Logits, shape (n_vocab,), by the tokens that they follow."""
+
+_N_CTX = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this measurement's options."""
-    parser.add_argument("--model", default="default", help="model reference (default: default)")
+    models.add_argument(parser, default="q4_1")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=16, help="decode steps that are compared")
+    parser.add_argument("--numbers", type=int, default=60, help="numbers that a prompt counts")
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Compare batched with alone, through the engine and without it; return the record."""
-    model = hub.resolve(args.model)
-    options = {"ctx_size": 512 * args.sequences, "parallel": args.sequences}
-    with Llama(str(model), threads=args.threads, max_tokens=args.tokens, **options) as llm:
-        counts = [range(10 * i + 7, 10 * i + 15) for i in range(args.sequences)]
-        texts = ["".join(f"{n}, " for n in count).strip() for count in counts]
+    path = models.resolve(args.model)
+    options = {"ctx_size": _N_CTX * args.sequences, "parallel": args.sequences}
+    with Llama(str(path), threads=args.threads, max_tokens=args.tokens, **options) as llm:
+        starts = [10 * i + 7 for i in range(args.sequences)]
+        texts = ["".join(f"{n}, " for n in range(i, i + args.numbers)).strip() for i in starts]
         prompts = [list(llm.text_prompt(text).tokens) for text in texts]
-        engine = _largest(_through_engine(llm, prompts))
-    bare = _largest(_Bare(model, args).compare(prompts))
+        alone = _generate(llm, prompts, is_batched=False)
+        batched = _generate(llm, prompts, is_batched=True)
+    model = _load(path, args)
     return {
         "workload": f"{args.sequences} sequences in one batch against each alone",
-        **record.context(model, **vars(args) | {"module": None}),
-        "engine_largest_difference": engine,
-        "llama_cpp_largest_difference": bare,
+        **record.context(path, threads=args.threads, tokens=args.tokens, numbers=args.numbers),
+        "n_rows": len(alone.rows.keys() & batched.rows.keys()),
+        "engine": _largest(alone.rows, batched.rows),
+        "llama_cpp": _largest(_replay(model, alone), _replay(model, batched)),
+        "engine_against_llama_cpp": _largest(batched.rows, _replay(model, batched)),
     }
 
 
@@ -58,105 +67,94 @@ def table(data: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{data['model']}, commit {data['commit']}, {data['machine']['cpu']}",
-            f"{data['workload']}: largest difference of a logit",
-            f"through the engine   {data['engine_largest_difference']:.6f}",
-            f"llama.cpp alone      {data['llama_cpp_largest_difference']:.6f}",
+            f"{data['workload']}, {data['n_rows']} rows: largest difference of a logit",
+            f"through the engine                {data['engine']:.6f}",
+            f"same batches, llama_decode alone  {data['llama_cpp']:.6f}",
+            f"engine against llama_decode       {data['engine_against_llama_cpp']:.6f}",
         ]
     )
 
 
-def _largest(pairs: list[tuple[Row, Row]]) -> float:
-    return max(abs(a - b) for alone, batched in pairs for a, b in zip(alone, batched, strict=True))
+def _largest(alone: Rows, batched: Rows) -> float:
+    """Return the largest difference of a logit between rows with the same history."""
+    return max(
+        abs(a - b)
+        for history in alone.keys() & batched.keys()
+        for a, b in zip(alone[history], batched[history], strict=True)
+    )
 
 
-def _through_engine(llm: Llama, prompts: Prompts) -> list[tuple[Row, Row]]:
-    """Generate every prompt alone, then all at once; pair the rows at equal token histories."""
-    alone: dict[tuple[int, ...], Row] = {}
-    batched: dict[tuple[int, ...], Row] = {}
-    with _Tap(llm, alone):
-        for prompt in prompts:
-            llm.generate(prompt, cache_prompt=False)
-    with _Tap(llm, batched):
-        threads = [
-            threading.Thread(target=llm.generate, args=(prompt,), kwargs={"cache_prompt": False})
-            for prompt in prompts
-        ]
+def _generate(llm: Llama, prompts: Prompts, *, is_batched: bool) -> _Tap:
+    """Generate every prompt alone, or all at once; return what the engine computed."""
+    threads = [
+        threading.Thread(target=llm.generate, args=(prompt,), kwargs={"cache_prompt": False})
+        for prompt in prompts
+    ]
+    with _Tap(llm) as tap:
         for thread in threads:
             thread.start()
+            if not is_batched:
+                thread.join()
         for thread in threads:
             thread.join()
-    return [(alone[key], batched[key]) for key in alone.keys() & batched.keys()]
+    return tap
 
 
 class _Tap:
-    """Keeps every row of logits that the engine samples from, by the tokens that led to it."""
+    """Writes down each batch of the engine, and each row of logits by the tokens before it."""
 
-    def __init__(self, llm: Llama, rows: dict[tuple[int, ...], Row]) -> None:
-        self._runner = llm._engine._runner  # noqa: SLF001  (a look inside is the point)
-        self._rows = rows
-        self._run: Callable[[Any], Any] = self._runner.run
+    def __init__(self, llm: Llama) -> None:
+        self._runner: Any = llm._engine._runner  # noqa: SLF001 - a look inside is the point
+        self.batches: list[list[tuple[list[int], int, int, int]]] = []
+        self.rows: Rows = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Tap:
+        self._run = self._runner.run
         self._runner.run = self._observe
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._runner.run = self._run
 
-    def _observe(self, plan: Any) -> Any:
-        result = self._run(plan)
-        row = -1
+    def _observe(self, plan: BatchPlan) -> StepResult:
+        result: StepResult = self._run(plan)
+        batch, row = [], -1
         for chunk in plan.chunks:
+            tokens = chunk.sequence.tokens[: chunk.start + chunk.count]
+            batch.append((tokens, chunk.start, chunk.count, chunk.seq_id))
             row += chunk.count
             if chunk.wants_token:
-                history = tuple(chunk.sequence.tokens[: chunk.start + chunk.count])
-                self._rows[history] = list(self._runner._context.logits(row))  # noqa: SLF001
+                logits = self._runner._context.logits(row)  # noqa: SLF001
+                self.rows[tuple(tokens)] = list(logits)
+        if batch:
+            self.batches.append(batch)
         return result
 
 
-class _Bare:
-    """The same work with llama_decode alone: greedy, one batch a step."""
+def _replay(model: Model, tap: _Tap) -> Rows:
+    """Compute the same batches with llama_decode alone."""
+    context = Context(model, n_ctx_default=0)
+    memory, batch = Memory(context), Batch(context.n_batch)
+    rows: Rows = {}
+    for chunks in tap.batches:
+        batch.clear()
+        wanted = []
+        for tokens, start, count, seq_id in chunks:
+            memory.seq_rm(seq_id, start)
+            is_wanted = tuple(tokens) in tap.rows
+            row = batch.add(tokens, start, count, seq_id, is_wanted)
+            if is_wanted:
+                wanted.append((tuple(tokens), row))
+        context.decode(batch)
+        for history, row in wanted:
+            rows[history] = list(context.logits(row))
+    context.close()
+    return rows
 
-    def __init__(self, path: Path, args: argparse.Namespace) -> None:
-        options = Options()
-        options.set("--ctx-size", str(512 * args.sequences))
-        options.set("--parallel", str(args.sequences))
-        options.set("--threads", str(args.threads))
-        self._n_tokens = args.tokens
-        self._model = Model(str(path), options)
 
-    def compare(self, prompts: Prompts) -> list[tuple[Row, Row]]:
-        """Return rows of each sequence alone and in one batch with the others."""
-        context = Context(self._model, 0)
-        try:
-            alone = [self._generate(context, [prompt])[0] for prompt in prompts]
-            batched = self._generate(context, prompts)
-        finally:
-            context.close()
-        return [
-            (a, b)
-            for rows_alone, rows_batched in zip(alone, batched, strict=True)
-            for (key_a, a), (key_b, b) in zip(rows_alone, rows_batched, strict=True)
-            if key_a == key_b
-        ]
-
-    def _generate(
-        self, context: Context, prompts: Prompts
-    ) -> list[list[tuple[tuple[int, ...], Row]]]:
-        Memory(context).clear()
-        batch = Batch(context.n_batch)
-        sequences = [list(prompt) for prompt in prompts]
-        n_past = [0] * len(prompts)
-        rows: list[list[tuple[tuple[int, ...], Row]]] = [[] for _ in prompts]
-        for _ in range(self._n_tokens):
-            batch.clear()
-            indices = [
-                batch.add(tokens, n_past[i], len(tokens) - n_past[i], i, True)  # noqa: FBT003
-                for i, tokens in enumerate(sequences)
-            ]
-            context.decode(batch)
-            for i, index in enumerate(indices):
-                logits = list(context.logits(index))
-                rows[i].append((tuple(sequences[i]), logits))
-                n_past[i] = len(sequences[i])
-                sequences[i].append(max(range(len(logits)), key=logits.__getitem__))
-        return rows
+def _load(path: Path, args: argparse.Namespace) -> Model:
+    options = Options()
+    options.set("--ctx-size", str(_N_CTX * args.sequences))
+    options.set("--parallel", str(args.sequences))
+    options.set("--threads", str(args.threads))
+    return Model(str(path), options)

@@ -23,6 +23,7 @@ _OPTIONS = {
     "LLAMA_BUILD_TESTS": "OFF",
     "LLAMA_OPENSSL": "OFF",
     "LLAMA_USE_PREBUILT_UI": "OFF",
+    "CMAKE_PROJECT_llama.cpp_INCLUDE": str(Path(__file__).with_name("llama_server.cmake")),
 }
 
 

@@ -16,15 +16,26 @@ from bench import peers
 def context(model: Path, **settings: Any) -> dict[str, Any]:
     """Return commit, pin, flags, model hash, machine and the settings of a run."""
     return {
-        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "--short", "HEAD"),
-        "is_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **code(),
         "llama_cpp": (peers.ROOT / "vendor" / "llama.cpp.txt").read_text("utf-8").split()[-2],
         "flags": peers.flags() if peers.BUILD.exists() else {},
         "model": model.name,
         "model_sha256": _sha256(model),
-        "machine": _machine(),
         "settings": settings,
+    }
+
+
+def code() -> dict[str, Any]:
+    """Return date, commit and machine: what a run without a model has to say.
+
+    A load average well above zero at the start means that somebody else was using the machine.
+    """
+    return {
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "--short", "HEAD"),
+        "is_modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "machine": _machine(),
+        "load_average": os.getloadavg()[0],
     }
 
 

@@ -1,42 +1,75 @@
-"""Starts pyllama's server under gunicorn on the loopback and stops it again."""
+"""Starts one of the two servers on the loopback and stops it again."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from bench import peers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from bench.processes import ProcessTree
 
 _START_S = 120.0
+_STOP_S = 30.0
+# Both read their options from the environment too; only what the command says may count.
+_OTHER_OPTIONS = ("PYLLAMA_", "LLAMA_ARG_", "GUNICORN_CMD_ARGS")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the servers that are compared."""
+
+    name: str
+    program: tuple[str, ...]
+    """The command, without model, address and flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is ready."""
+
+    port: int
+    processes: ProcessTree
+
+
+PYLLAMA = Side("pyllama", (sys.executable, "-m", "pyllama.cli", "serve"))
+
+
+def llama_server() -> Side:
+    """Return llama.cpp's server, built first where it is not."""
+    return Side("llama-server", (str(peers.build("llama-server")),))
 
 
 @contextlib.contextmanager
-def pyllama(model: Path, *flags: str) -> Iterator[int]:
-    """Serve a model with these flags; yields the port. The server ends with the block."""
+def serve(side: Side, model: Path, flags: Sequence[str] = ()) -> Iterator[Running]:
+    """Serve a model with these flags. The server and its children end with the block."""
     port = _free_port()
-    command = [sys.executable, "-m", "pyllama.cli", "serve", "-m", str(model)]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), *flags],
-        cwd=peers.ROOT,
-        env={key: value for key, value in os.environ.items() if not key.startswith("PYLLAMA_")},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait(process, port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(60)
+    command = [*side.program, "-m", str(model), "--host", "127.0.0.1", "--port", str(port), *flags]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=peers.ROOT,
+            env={k: v for k, v in os.environ.items() if not k.startswith(_OTHER_OPTIONS)},
+            stdout=log,
+            stderr=log,
+            # A group of its own, so that what does not end in time can be ended with its children.
+            start_new_session=True,
+        )
+        try:
+            _wait(side, process, port, log)
+            yield Running(port, ProcessTree(process.pid))
+        finally:
+            _stop(process)
 
 
 def _free_port() -> int:
@@ -46,15 +79,33 @@ def _free_port() -> int:
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(side: Side, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
-            raise SystemExit(f"the server ended with status {process.returncode}")
-        with contextlib.suppress(OSError):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/health")
-            if connection.getresponse().status == http.HTTPStatus.OK:
+            log.seek(0)
+            tail = log.read()[-2000:].decode("utf-8", "replace")
+            raise SystemExit(f"{side.name} ended with status {process.returncode}:\n{tail}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if _is_ready(port):
                 return
         time.sleep(0.1)
-    raise SystemExit(f"the server was not ready within {_START_S} s")
+    raise SystemExit(f"{side.name} was not ready within {_START_S:.0f} s")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -86,6 +86,12 @@ def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
         except NativeError as error:
             remedy = "Lower --ctx-size or --parallel if memory ran out."
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
+    try:
+        Memory(context).pos_max(0)
+    except NativeError as error:
+        # An embedding model: it decodes, but keeps nothing to continue from.
+        context.close()
+        raise ModelLoadError(str(path), "this model does not generate text.") from error
     vocab = Vocab(model)
     return LoadedModel(
         model=model,
