@@ -134,6 +134,24 @@ def test_versions_that_are_not_read(path: Path, version: int, said: str) -> None
     assert said in reason(path, head(0, 0, version))
 
 
+def vocabulary(*tokens: bytes, tokenizer: bytes = b"llama") -> bytes:
+    """Return a file of nothing but a vocabulary."""
+    words = b"".join(text(token) for token in tokens)
+    keys = key(b"tokenizer.ggml.tokens", ARRAY, struct.pack("<IQ", STRING, len(tokens)) + words)
+    return head(0, 2) + keys + key(b"tokenizer.ggml.model", STRING, text(tokenizer))
+
+
+def test_a_token_that_occurs_twice_is_refused(path: Path) -> None:
+    """llama.cpp would end the process on a repeated token; only empty ones may repeat."""
+    assert "'b' twice" in reason(path, vocabulary(b"a", b"b", b"c", b"b"))
+    for whole in (
+        vocabulary(b"a", b"", b"", b"b"),
+        vocabulary(b"a", b"a", tokenizer=b"hybriddna"),
+    ):
+        path.write_bytes(whole)
+        check_gguf(path)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
