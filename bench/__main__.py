@@ -6,7 +6,10 @@ import argparse
 import importlib
 import json
 import logging
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
 
 from bench.client import RequestFailed
 from bench.compare import WorkDiffers
@@ -32,6 +35,8 @@ def main() -> None:
         module.add_arguments(command)
         command.set_defaults(module=module)
     args = parser.parse_args()
+    # As an exception, so that the servers that run at that moment are stopped too.
+    signal.signal(signal.SIGTERM, _exit)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         record = args.module.measure(args)
@@ -40,6 +45,12 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(args.module.table(record))
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second signal must not interrupt the stopping.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def _run(load: Load, server: Running, add: Callable[[str, dict[str, Any]], None]
     for phase in load.phases:
         for name, sample in run_phase(phase, server).items():
             add(name, sample)
+            logger.info("  %s: %.2f s", name, sample["wall_s"])
 
 
 def run_phase(phase: Phase, server: Running) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from bench import extras, models, random_model, scheduler, server
 from bench.processes import ProcessTree
 
+ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads Linux's /proc")
 
 # A child that starts a child; both hold memory and wait to be ended.
@@ -195,3 +197,36 @@ def test_the_scheduler_is_timed_alone_and_beside_a_prompt() -> None:
     assert rows == [(1, False), (1, True), (3, False), (3, True)]
     assert all(0 < row["p50_us"] <= row["p99_us"] for row in data["rows"])
     assert len(scheduler.table(data).splitlines()) == 5
+
+
+def test_a_terminated_measurement_leaves_no_server(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a run ends the server that it measures as well."""
+    pytest.importorskip("pyllama._ext.options", reason="the extension is not built")
+    code = MEASURING.replace("HEALTHY", repr(HEALTHY)).replace("MODEL", repr(str(tmp_path / "m")))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        port = int(run.stdout.readline())
+        assert _listens(port)
+        run.terminate()
+        run.terminate()
+        assert run.wait(30) == 128 + signal.SIGTERM
+    assert not _listens(port)
+
+
+MEASURING = """
+import sys, time
+from pathlib import Path
+from bench import __main__, scheduler
+from bench.server import Side, serve
+
+def measure(args):
+    with serve(Side("fake", (sys.executable, "-c", HEALTHY)), Path(MODEL)) as running:
+        print(running.port, flush=True)
+        time.sleep(30)
+
+scheduler.measure = measure
+sys.argv = ["bench", "scheduler"]
+__main__.main()
+"""
