@@ -62,7 +62,7 @@ class Engine:
         limits: Limits,
         *,
         max_queue: int,
-        step_s: float = 0.2,
+        step_s: float = 0.4,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner

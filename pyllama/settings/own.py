@@ -64,7 +64,7 @@ OWN = {
             name="step_ms",
             convert=int,
             help="target duration of a step with running streams: smaller gaps in them, slower "
-            "prompts beside them (default: 200)",
+            "prompts beside them (default: 400)",
         ),
         OwnOption(
             name="drain_s",

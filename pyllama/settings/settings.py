@@ -24,7 +24,7 @@ class Settings:
     """Slots: requests that are computed at the same time."""
     max_queue: int = 64
     """Requests that may wait for a slot; beyond it 429."""
-    step_ms: int = 200
+    step_ms: int = 400
     """Target duration of a step that carries running streams, milliseconds. Bounds the gap that
     a new prompt tears into them."""
     drain_s: float = 30.0

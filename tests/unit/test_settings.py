@@ -30,7 +30,7 @@ def test_without_options_the_contract_holds() -> None:
     """Nothing said: the default model, four slots, and the contract's sampling."""
     made = read()
     assert (made.model, made.host, made.port, made.parallel) == ("default", "127.0.0.1", 8000, 4)
-    assert (made.max_queue, made.step_ms, made.drain_s, made.log_prompts) == (64, 200, 30, False)
+    assert (made.max_queue, made.step_ms, made.drain_s, made.log_prompts) == (64, 400, 30, False)
     assert made.generation == GenerationParams() == keywords().generation
     assert made.use_jinja
     assert not made.swa_full
