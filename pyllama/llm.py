@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 import weakref
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["EngineStatus", "Llama", "Prompt"]
 
@@ -67,6 +70,7 @@ class Llama:
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
         self._n_slots = loaded.limits.n_slots
+        self._log_prompts = settings.log_prompts
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
         except BaseException:
@@ -198,6 +202,9 @@ class Llama:
             cache_prompt=params.cache_prompt,
             sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
         )
+        if self._log_prompts:
+            text = self.detokenize(prompt.tokens, special=True)
+            logger.info("prompt of %s: %r", request.id, text)
         return Generation(
             self._engine,
             self._engine.submit(request),

@@ -66,7 +66,6 @@ class Engine:
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
-        self._limits = limits
         self._max_accepted = limits.n_slots + max_queue
         self._scheduler = Scheduler(limits, step_s=step_s)
         self._on_stop = on_stop

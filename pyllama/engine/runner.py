@@ -26,7 +26,11 @@ class Runner(Protocol):
     """What the engine needs of a model. Called on the engine thread, but for :meth:`interrupt`."""
 
     def run(self, plan: BatchPlan) -> StepResult:
-        """Do the plan's memory operations, compute its batch, sample. Raises NativeError."""
+        """Do the plan's memory operations, compute its batch, sample.
+
+        Raises:
+            NativeError: the batch could not be computed; the operations are done all the same.
+        """
 
     def interrupt(self) -> None:
         """Make a running :meth:`run` return early with ABORTED; any thread may call it."""

@@ -29,14 +29,6 @@ class WaitingQueue:
         sequence.status = Status.WAITING
         self._sequences.appendleft(sequence)
 
-    def head(self) -> Sequence | None:
-        """Return the next sequence without taking it."""
-        return self._sequences[0] if self._sequences else None
-
-    def pop(self) -> Sequence:
-        """Take the next sequence."""
-        return self._sequences.popleft()
-
     def remove(self, sequence: Sequence) -> bool:
         """Take a sequence out wherever it stands; tell whether it was there."""
         try:

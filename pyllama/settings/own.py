@@ -74,7 +74,7 @@ OWN = {
         OwnOption(
             name="log_prompts",
             convert=_boolean,
-            help="on: prompts appear in the log at DEBUG (default: off)",
+            help="on: the text of each prompt appears in the log (default: off)",
         ),
     )
 }

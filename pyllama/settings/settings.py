@@ -30,7 +30,7 @@ class Settings:
     drain_s: float = 30.0
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
-    """Log prompts at DEBUG. Off: no text of a user reaches the log."""
+    """Log the text of each prompt. Off: no text of a user reaches the log."""
     generation: GenerationParams = field(default_factory=GenerationParams)
     """Defaults of requests that leave a parameter out."""
     chat_template: str | None = None

@@ -48,6 +48,17 @@ def test_one_slot_remembers_several_conversations(model_path: Path) -> None:
         llm.check_integrity()
 
 
+@pytest.mark.parametrize("log_prompts", [True, False])
+def test_prompts_are_logged_only_when_asked_for(
+    model_path: Path, caplog: pytest.LogCaptureFixture, *, log_prompts: bool
+) -> None:
+    """The text of a prompt reaches the log with the option on, and never without it."""
+    caplog.set_level("DEBUG", logger="pyllama")
+    with Llama(str(model_path), ctx_size=512, parallel=1, log_prompts=log_prompts) as llm:
+        llm.generate("a secret word", max_tokens=1)
+    assert ("a secret word" in caplog.text) is log_prompts
+
+
 def test_a_stream_keeps_its_model(model_path: Path) -> None:
     """An answer whose model nobody else holds any more is read to its end."""
     stream = Llama(str(model_path), ctx_size=512, threads=2).generate(

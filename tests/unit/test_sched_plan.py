@@ -65,7 +65,7 @@ def test_the_queue_is_first_come_first_served() -> None:
     """Sequences leave in the order of arrival; a preempted one comes back at the front."""
     queue = WaitingQueue()
     first, second, third = (sequence(1) for _ in range(3))
-    assert queue.head() is None
+    assert list(queue) == []
     queue.append(first)
     queue.append(second)
     queue.push_front(third)
@@ -73,7 +73,7 @@ def test_the_queue_is_first_come_first_served() -> None:
     assert list(queue) == [third, first, second]
     assert queue.remove(first) is True
     assert queue.remove(first) is False
-    assert (queue.head(), queue.pop(), len(queue)) == (third, third, 1)
+    assert (next(iter(queue)), queue.remove(third), len(queue)) == (third, True, 1)
 
 
 @pytest.mark.parametrize(
