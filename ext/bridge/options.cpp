@@ -216,6 +216,7 @@ char * pyl_options_values(const pyl_options * options) {
             { "kv_unified",   p.kv_unified                   },
             { "swa_full",     p.swa_full                     },
             { "cache_prompt", p.cache_prompt                 },
+            { "cache_ram",    p.cache_ram_mib                },
             { "use_jinja",    p.use_jinja                    },
             { "chat_template", p.chat_template               },
             { "template_kwargs", p.default_template_kwargs   },

@@ -1,6 +1,7 @@
 """The thread that owns the context: loader, runner, streams, loop."""
 
 from pyllama.engine.engine import Engine, EngineState
+from pyllama.engine.host_memory import cache_bytes
 from pyllama.engine.loader import LoadedModel, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
@@ -15,6 +16,7 @@ __all__ = [
     "Runner",
     "StreamEvent",
     "TokenStream",
+    "cache_bytes",
     "load",
     "make_sampler",
 ]

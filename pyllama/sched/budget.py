@@ -31,6 +31,11 @@ class PrefillBudget:
         self._decode_s = 0.0
         self._token_s: float | None = None
 
+    @property
+    def token_s(self) -> float | None:
+        """What a prompt token costs, seconds; None until one was computed."""
+        return self._token_s
+
     def tokens(self, n_decoding: int) -> int:
         """Return how many prompt tokens the next step may carry beside its decoding rows."""
         if self._token_s is None:

@@ -154,6 +154,7 @@ class Collector:
             },
             swa_full=values["swa_full"],
             kv_unified=values["kv_unified"],
+            cache_ram=values["cache_ram"] if "--cache-ram" in native else None,
             options=options,
             **own,
         )

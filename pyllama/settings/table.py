@@ -21,7 +21,7 @@ HONOURED = frozenset(
     for group in (
         "model hf-repo hf-file alias",
         "ctx-size parallel batch-size ubatch-size cont-batching threads threads-batch flash-attn",
-        "cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
+        "cache-ram cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
         "rope-scaling rope-scale rope-freq-base rope-freq-scale",
         "yarn-orig-ctx yarn-ext-factor yarn-attn-factor yarn-beta-slow yarn-beta-fast",
         "load-mode lazy-mode device override-tensor cpu-moe n-cpu-moe n-cpu-ffn gpu-layers",

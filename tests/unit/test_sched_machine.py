@@ -89,7 +89,9 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         """A look at the memory between two steps finds what the ledger says."""
-        self.runner.run(self.scheduler.flush())
+        plan = self.scheduler.flush()
+        result = self.runner.run(plan)
+        assert self.scheduler.update(plan, result, self.now_s) == []
         self.scheduler.check_integrity(self.runner.cells())
         for slot in self.scheduler.pool.slots:
             assert self.runner.memory.tokens(slot.id) == slot.tokens
@@ -99,12 +101,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now_s += 0.01
         # Whoever has work gets some: no step passes idle.
         assert plan.chunks or not self.scheduler.running
+        assert plan.chunks or plan.operations or not self.scheduler.has_work
         try:
             result = self.runner.run(plan)
         except NativeError:
             for sequence in self.scheduler.fail(plan, self.now_s):
                 self.ends[sequence] = "fail"
             return
+        self._check_moves(result)
         is_refusal = result.status is StepStatus.NO_KV_CELLS
         self.was_refused = self.was_refused or is_refusal
         for event in self.scheduler.update(plan, result, self.now_s):
