@@ -19,9 +19,9 @@ from pyllama.errors import UnknownOption
 HONOURED = frozenset(
     f"--{name}"
     for group in (
-        "model hf-repo hf-file alias",
+        "model hf-repo hf-file alias cache-ram",
         "ctx-size parallel batch-size ubatch-size cont-batching threads threads-batch flash-attn",
-        "cache-ram cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
+        "cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
         "rope-scaling rope-scale rope-freq-base rope-freq-scale",
         "yarn-orig-ctx yarn-ext-factor yarn-attn-factor yarn-beta-slow yarn-beta-fast",
         "load-mode lazy-mode device override-tensor cpu-moe n-cpu-moe n-cpu-ffn gpu-layers",

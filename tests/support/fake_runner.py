@@ -147,7 +147,7 @@ class FakeRunner:
         self._is_interrupted = threading.Event()
 
     def run(self, plan: BatchPlan) -> StepResult:
-        self._lost: set[int] = set()
+        self._lost.clear()
         moves = tuple(move for op in plan.operations if (move := self._apply(op)) is not None)
         if any(move.has_failed and isinstance(move.operation, LoadState) for move in moves):
             return StepResult(StepStatus.STATE_LOST, moves=moves)
