@@ -126,7 +126,7 @@ class FakeRunner:
 
     ``answers`` says how the next steps end: a status, or an exception to raise; OK when it runs
     out. A step that is not OK has computed the first ``n_computed`` tokens of its batch before.
-    ``move_answers`` says in the same way whether the next saves and loads work.
+    ``save_answers`` and ``load_answers`` say in the same way whether the next ones work.
     With ``gate`` set to an unset event every step waits for it, or for an interrupt.
     """
 
@@ -134,7 +134,8 @@ class FakeRunner:
         self.limits = limits
         self.memory = Memory(limits)
         self.answers: list[StepStatus | Exception] = []
-        self.move_answers: list[bool] = []
+        self.save_answers: list[bool] = []
+        self.load_answers: list[bool] = []
         self.n_computed = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -197,7 +198,9 @@ class FakeRunner:
             self._lost.discard(operation.target)
 
     def _move(self, operation: SaveState | LoadState) -> StateMove:
-        works = self.move_answers.pop(0) if self.move_answers else True
+        is_save = isinstance(operation, SaveState)
+        answers = self.save_answers if is_save else self.load_answers
+        works = answers.pop(0) if answers else True
         n_bytes = 0
         if isinstance(operation, SaveState):
             if works:

@@ -230,11 +230,24 @@ class TierMachine(PatchedMachine):
     max_ram_bytes = st.sampled_from([100, 300, 1000, None])
     constants = SAVING
 
-    @rule(answers=st.lists(st.booleans(), max_size=6), move_s=st.sampled_from([1e-4, 0.02, 2.0]))
-    def change_moves(self, answers: list[bool], move_s: float) -> None:
+    @rule(saves=strategies.fates, loads=strategies.fates, move_s=strategies.durations_s)
+    def change_moves(self, saves: list[bool], loads: list[bool], move_s: float) -> None:
         """The next saves and loads work or not, and are quick or slow."""
-        self.runner.move_answers = answers
+        self.runner.save_answers = saves
+        self.runner.load_answers = loads
         self.runner.move_s = move_s
+
+    @rule(prompts=st.lists(strategies.long_prompts, min_size=1, max_size=3))
+    def ask(self, prompts: list[tuple[int, ...]]) -> None:
+        """Clients ask together, and wait for the end: slots change their text often."""
+        for prompt in prompts:
+            self.add(prompt, 3, cache_prompt=True)
+        self.runner.answers = []
+        for _ in range(MAX_STEPS):
+            if not self.scheduler.has_work:
+                return
+            self._turn()
+        raise AssertionError("no end")
 
     def flush(self) -> None:
         """Then the tier's ledger is what the memory holds too, to the byte and within the limit."""
