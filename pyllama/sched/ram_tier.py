@@ -15,7 +15,6 @@ from pyllama.sched.prefix import lcp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from collections.abc import Sequence as TokenSequence
 
     from pyllama.sched.plan import CellOp, StateMove
 
@@ -126,7 +125,7 @@ class RamTier:
 
     # ---- loading --------------------------------------------------------------------------------
 
-    def find(self, tokens: TokenSequence[int]) -> tuple[Entry | None, int]:
+    def find(self, tokens: list[int]) -> tuple[Entry | None, int]:
         """Return the entry with the longest usable prefix, and its length; in ties the shortest.
 
         The last token is never part of it: its logits are wanted, so it is computed.
@@ -184,7 +183,7 @@ class RamTier:
 
     # ---- helpers --------------------------------------------------------------------------------
 
-    def _n_served(self, held: list[int], tokens: TokenSequence[int]) -> int:
+    def _n_served(self, held: list[int], tokens: list[int]) -> int:
         """Return how many leading tokens of a prompt come from what is held."""
         n_shared = lcp(held, tokens)
         return n_shared if self._can_trim or n_shared == len(held) else 0
