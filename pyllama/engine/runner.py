@@ -104,8 +104,9 @@ class LlamaRunner:
             self._store.drop(operation.entry_id)
         else:
             move = self._store.move(operation)
-            if isinstance(operation, LoadState) and not move.has_failed:
-                self._memory.seq_rm(operation.seq_id, operation.n_tokens)
+            if isinstance(operation, LoadState):
+                n_tokens = 0 if move.has_failed else operation.n_tokens
+                self._memory.seq_rm(operation.seq_id, n_tokens)
             return move
         return None
 

@@ -36,7 +36,7 @@ class StateStore:
 
         Returns:
             The size of the state, or 0 where it could not be moved. After a failed load the
-            sequence id is empty.
+            sequence id is empty or as it was.
         """
         start_s = time.perf_counter()
         try:

@@ -26,7 +26,7 @@ def machine(root: Path, n_available: int, **groups: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("mib", "n_bytes"), [(-1, None), (0, 0), (1, 1 << 20), (8192, 8 * GIB), (100_000, 100_000 << 20)]
+    ("mib", "n_bytes"), [(-1, None), (0, 0), (1, 1 << 20), (8192, 8 * GIB), (1 << 20, 1 << 40)]
 )
 def test_what_the_operator_says_counts(mib: int, n_bytes: int | None) -> None:
     """MiB are taken at their word, whatever is free; -1 is no limit and 0 nothing."""

@@ -223,7 +223,11 @@ def test_a_pool_makes_room_for_the_whole_entry() -> None:
         engine.ask(range(start, start + 300))
     for start in (3000, 4000, 5000):
         engine.ask(range(start, start + 120))
-    engine.ask([*range(1000, 1200), 7])
+    sequence = engine.scheduler.add(request([*range(1000, 1200), 7], 1))
+    engine.turn()
+    assert any(isinstance(operation, SaveState) for operation in engine.operations)
+    assert sequence.slot is None
+    engine.ask()
     assert engine.starts[-1] == 200
     assert engine.scheduler.tier.n_hits == 1
 
