@@ -260,6 +260,28 @@ def test_a_lost_state_is_computed() -> None:
     assert LONG not in [entry.tokens[:100] for entry in engine.scheduler.tier.entries]
 
 
+def test_what_was_saved_beside_a_lost_state_is_lost() -> None:
+    """A save in the same plan may have been made from the load that failed: its entry goes."""
+    engine = make()
+    engine.ask(LONG, range(300))
+    engine.runner.load_answers = [False]
+    engine.scheduler.add(request([*LONG, 1, 2], 1))
+    engine.turn()
+    assert any(isinstance(operation, SaveState) for operation in engine.operations)
+    assert engine.scheduler.tier.entries == ()
+    engine.ask()
+    assert engine.runner.memory.states == {}
+
+
+def test_a_load_slower_than_computing_is_not_done() -> None:
+    """Where moving state takes longer than the tokens do, they are computed."""
+    engine = make()
+    engine.runner.move_s = 10.0
+    engine.ask(LONG, range(300), [*LONG, 1, 2])
+    assert engine.starts == [0, 0, 0]
+    assert engine.scheduler.tier.n_hits == 0
+
+
 def test_what_was_copied_from_a_lost_state_is_lost() -> None:
     """A copy in the same plan rests on the load that failed, and is computed too."""
     engine = make(2)
