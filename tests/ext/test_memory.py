@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pyllama._ext.batch import Batch
-from pyllama._ext.context import Context
 from pyllama._ext.memory import Memory
 from tests.ext.native import N_SLOTS, ROUNDING, Driver, argmax, difference, load
 
@@ -194,13 +192,13 @@ def test_empty_cells_take_no_memory(model_path: Path, tokens: list[int]) -> None
     """A context costs what its used cells cost, and computes the same after they were cleared."""
     n_ctx = 32768
     before = _resident_bytes()
-    context = Context(load(model_path, ("--ctx-size", str(n_ctx)), ("--no-kv-unified",)), 0)
+    model = load(model_path, ("--ctx-size", str(n_ctx)), ("--no-kv-unified",))
+    driver = Driver.of(model)
     try:
-        driver = Driver(context, Memory(context), Batch(512))
         first = driver.alone(tokens)
         # 2 x 30 layers x 192 values x 2 bytes for each cell of the default model.
         assert _resident_bytes() - before < n_ctx * 23040 / 2
         driver.memory.clear(data=True)
         assert difference(driver.alone(tokens), first) == 0.0
     finally:
-        context.close()
+        driver.context.close()
