@@ -31,6 +31,8 @@ HONOURED = frozenset(
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
         "host port cache-prompt jinja chat-template chat-template-file chat-template-kwargs",
+        "reasoning reasoning-format reasoning-effort reasoning-preserve",
+        "reasoning-budget reasoning-budget-message",
     )
     for name in group.split()
 )

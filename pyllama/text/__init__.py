@@ -1,8 +1,21 @@
 """Text on both sides of the engine; runs in the caller's thread."""
 
+from pyllama.text.chat import ChatOptions, ChatPrompts
 from pyllama.text.codec import TextCodec
+from pyllama.text.constraint import Constraint
 from pyllama.text.detokenizer import Detokenizer
-from pyllama.text.prompts import Prompt, PromptBuilder
+from pyllama.text.output import OutputFormat
+from pyllama.text.prompts import Prompt, TextPrompts
 from pyllama.text.stop import StopMatcher
 
-__all__ = ["Detokenizer", "Prompt", "PromptBuilder", "StopMatcher", "TextCodec"]
+__all__ = [
+    "ChatOptions",
+    "ChatPrompts",
+    "Constraint",
+    "Detokenizer",
+    "OutputFormat",
+    "Prompt",
+    "StopMatcher",
+    "TextCodec",
+    "TextPrompts",
+]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
-from pyllama.text.prompts import PromptBuilder
+from pyllama.text.prompts import TextPrompts
+from pyllama.text.reasoning import Reasoning
 
 if TYPE_CHECKING:
     from pyllama._ext.model import Model
@@ -20,20 +22,26 @@ class TextCodec:
 
     model: Model
     vocab: Vocab
-    prompts: PromptBuilder
+    prompts: TextPrompts
+    chats: ChatPrompts
     pieces: list[bytes]
 
     @classmethod
     def of(cls, model: Model, vocab: Vocab, settings: Settings) -> TextCodec:
         """Read the template and the vocabulary of a model."""
-        prompts = PromptBuilder(
+        chats = ChatPrompts(
             model,
             vocab,
             template=settings.chat_template,
             use_jinja=settings.use_jinja,
             template_kwargs=settings.template_kwargs,
+            reasoning=Reasoning(
+                format=settings.reasoning_format,
+                budget=settings.reasoning_budget,
+                message=settings.reasoning_budget_message,
+            ),
         )
-        return cls(model, vocab, prompts, vocab.pieces())
+        return cls(model, vocab, TextPrompts(vocab), chats, vocab.pieces())
 
     def detokenizer(self) -> Detokenizer:
         """Return a detokeniser for one stream."""
