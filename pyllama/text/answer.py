@@ -15,6 +15,8 @@ from pyllama.text.lru import LruCache
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyllama.text.schema import JsonSchema
+
 # The check of a schema and its conversion take milliseconds, and clients send few schemas often.
 _cache: LruCache[AnswerForm] = LruCache(128)
 
@@ -25,15 +27,13 @@ class AnswerForm:
 
     grammar: str
     """GBNF; its root rule is ``root``."""
-    schema: Mapping[str, Any] | bool | None = None
+    schema: JsonSchema | None = None
     """What the grammar may not hold exactly, to be checked at the end."""
     relaxed: Mapping[str, Any] | None = None
     """The schema as the grammar holds it."""
 
     @classmethod
-    def of(
-        cls, json_schema: Mapping[str, Any] | bool | None, grammar: str | None
-    ) -> AnswerForm | None:
+    def of(cls, json_schema: JsonSchema | None, grammar: str | None) -> AnswerForm | None:
         """Return the form that a request asks for; None where it asks for none.
 
         Raises:
@@ -48,12 +48,12 @@ class AnswerForm:
         return None
 
 
-def _of_schema(schema: Mapping[str, Any] | bool) -> AnswerForm:
+def _of_schema(schema: JsonSchema) -> AnswerForm:
     key = schemas.as_json(schema, "json_schema")
     return _cache.get(key, lambda: _from_schema(schema))
 
 
-def _from_schema(given: Mapping[str, Any] | bool) -> AnswerForm:
+def _from_schema(given: JsonSchema) -> AnswerForm:
     schema = schemas.read(given, "json_schema")
     try:
         text = schema_grammar(json.dumps(schema.grammar))

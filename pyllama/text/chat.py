@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
-    from pyllama.text.tools import Tools
 
 _CONTINUATIONS = (None, True, False, "content", "reasoning_content")
 

@@ -72,11 +72,13 @@ class Wanted:
         """Return a text that is the same for requests whose answers have the same form."""
         form = (self.form.grammar, self.form.schema) if self.form else None
         callable_tools = [tool["function"]["name"] for tool in self.tools.callable]
-        return repr((
-            json.dumps([self.tools.shown, form, dict(kwargs)]),
-            (callable_tools, self.tools.choice, self.is_parallel),
-            (self.reasoning, self.add_generation_prompt, self.generation_prompt),
-        ))
+        return repr(
+            (
+                json.dumps([self.tools.shown, form, dict(kwargs)]),
+                (callable_tools, self.tools.choice, self.is_parallel),
+                (self.reasoning, self.add_generation_prompt, self.generation_prompt),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,7 @@ class FormBuilder:
         """
         answer = self._calls(request, wanted, wanted.tools.choice)
         constraint = self._constraint(request, wanted, answer)
-        return ChatForm(
-            tuple(answer["additional_stops"]), constraint, self._output(wanted, answer)
-        )
+        return ChatForm(tuple(answer["additional_stops"]), constraint, self._output(wanted, answer))
 
     # ---- what llama-common says -----------------------------------------------------------------
 
@@ -132,9 +132,7 @@ class FormBuilder:
         if not tools.callable or not self._use_jinja:
             return self._apply(request, "messages")
         if self.support.has_form:
-            return self._apply(
-                {**request, "tools": tools.callable, "tool_choice": choice}, "tools"
-            )
+            return self._apply({**request, "tools": tools.callable, "tool_choice": choice}, "tools")
         answer = self._apply(request, "messages")
         if choice == "none":
             return answer
@@ -150,8 +148,9 @@ class FormBuilder:
         except NativeError as error:
             reason = f"tools cannot be called: {error.detail}"
             raise InvalidRequest(reason, param="tools") from error
-        wins = ("format", "parser", "grammar", "grammar_lazy", "grammar_triggers")
-        return {**answer, **{key: generic[key] for key in wins}}
+        kept = ("prompt", "generation_prompt", "additional_stops", "preserved_tokens")
+        thinking = ("thinking_start", "thinking_ends")
+        return {**generic, **{key: answer[key] for key in (*kept, *thinking)}}
 
     # ---- what the sampler may produce -----------------------------------------------------------
 
@@ -202,8 +201,9 @@ class FormBuilder:
         if not self._use_jinja:
             return form.grammar
         marked = self._apply({**request, "json_schema": {"const": _MARK}}, "json_schema")
-        text = _FENCE_OR_NOT.sub(r"space \1 space", marked["grammar"])
-        text = _FENCE.sub(r"\1", text)
+        text = _FENCE.sub(r"\1", _FENCE_OR_NOT.sub(r"\1", marked["grammar"]))
+        # Space before content that no thoughts can come before would be content.
+        text = text.replace(" space space ", " ")
         rule = _MARKED_RULE.search(text)
         if rule is not None:
             text = gbnf.redefined(text, {rule[1]: "answer-root"})
@@ -249,7 +249,9 @@ def _checked(text: str, param: str) -> str:
     try:
         gbnf.check(text)
     except gbnf.GrammarError as error:
-        raise InvalidRequest(f"{param} make a grammar that is too large: {error}", param=param) from error
+        raise InvalidRequest(
+            f"{param} make a grammar that is too large: {error}", param=param
+        ) from error
     return text
 
 

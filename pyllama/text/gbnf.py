@@ -205,7 +205,9 @@ class _Reader:
         for name, alternatives in names.items():
             for item in (item for items in alternatives for item in items):
                 if item.rule is not None and item.rule not in names:
-                    raise GrammarError(f"rule {name.split('(')[0]} refers to {item.rule}, which is missing")
+                    raise GrammarError(
+                        f"rule {name.split('(')[0]} refers to {item.rule}, which is missing"
+                    )
 
 
 def _bounds(value: str) -> tuple[int, int | None]:
@@ -220,7 +222,7 @@ def _bounds(value: str) -> tuple[int, int | None]:
     return int(least), int(most) if most.strip() else None
 
 
-# ---- what llama.cpp would walk ----------------------------------------------------------------------
+# ---- what llama.cpp would walk ------------------------------------------------------------------
 
 
 def check(text: str) -> None:
@@ -265,9 +267,7 @@ def _is_empty(item: Item, empty: set[str]) -> bool:
     return item.least == 0 or item.rule in empty
 
 
-def _first_rules(
-    alternatives: list[list[Item]], empty: set[str]
-) -> list[tuple[str, int]]:
+def _first_rules(alternatives: list[list[Item]], empty: set[str]) -> list[tuple[str, int]]:
     """Return the rules at the left end, and how many copies of each stand there."""
     found = []
     for items in alternatives:
@@ -297,7 +297,9 @@ def _check_paths(
                 children = [child for child in firsts[name] if child[0] in paths]
                 own = sum(_n_starts(items, empty) for items in rules[name])
                 paths[name] = own + sum(paths[child] * copies for child, copies in children)
-                chains[name] = 1 + max((chains[child] + copies for child, copies in children), default=0)
+                chains[name] = 1 + max(
+                    (chains[child] + copies for child, copies in children), default=0
+                )
                 _check_bounds(name, paths[name], chains[name])
             elif name in open_rules:
                 raise GrammarError(f"rule {name.split('(')[0]} begins with itself (left recursion)")
@@ -317,15 +319,21 @@ def _n_starts(items: list[Item], empty: set[str]) -> int:
     return n_starts
 
 
+def _shown(name: str) -> str:
+    """Return the rule that a group is part of."""
+    return name.partition("(")[0]
+
+
 def _check_bounds(name: str, n_paths: int, n_chain: int) -> None:
-    rule = name.split("(")[0]
+    rule = _shown(name)
     if n_paths > MAX_PATHS:
         raise GrammarError(f"rule {rule} can begin in more than {MAX_PATHS} ways")
     if n_chain > MAX_CHAIN:
         raise GrammarError(f"rule {rule} begins with a chain of more than {MAX_CHAIN} rules")
 
 
-# ---- putting together -------------------------------------------------------------------------------
+# ---- putting together ---------------------------------------------------------------------------
+
 
 def prefixed(text: str, prefix: str) -> str:
     """Return a grammar whose rules all have a prefix: ``root`` becomes ``<prefix>root``."""
@@ -338,12 +346,16 @@ def union(grammars: list[str]) -> str:
         return grammars[0]
     prefixes = [f"part{index}-" for index in range(len(grammars))]
     parts = [prefixed(text, prefix) for text, prefix in zip(grammars, prefixes, strict=True)]
-    return "root ::= " + " | ".join(f"{prefix}root" for prefix in prefixes) + "\n" + "\n".join(parts)
+    return (
+        "root ::= " + " | ".join(f"{prefix}root" for prefix in prefixes) + "\n" + "\n".join(parts)
+    )
 
 
 def redefined(text: str, rules: dict[str, str]) -> str:
     """Return a grammar with other definitions for some of its one-line rules."""
-    for name, body in rules.items():
-        line = re.compile(rf"^{re.escape(name)} ::= .*$", re.MULTILINE)
-        text = line.sub(lambda _, name=name, body=body: f"{name} ::= {body}", text)
-    return text
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        name, is_rule, _ = line.partition(" ::= ")
+        if is_rule and name in rules:
+            lines[index] = f"{name} ::= {rules[name]}"
+    return "\n".join(lines) + "\n"

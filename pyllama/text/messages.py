@@ -1,4 +1,4 @@
-"""The messages of a chat: what is refused before a template sees it, with the path of what is wrong."""
+"""The messages of a chat: what is wrong is refused by its path before a template sees it."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def _check_content(message: dict[str, Any], path: str) -> None:
         where = f"{path}[{index}]"
         kind = part.get("type") if hasattr(part, "get") else None
         if kind not in _PARTS:
-            raise InvalidRequest(
-                f"{where}.type must be text, not {kind!r}", param=f"{where}.type"
-            )
+            raise InvalidRequest(f"{where}.type must be text, not {kind!r}", param=f"{where}.type")
         _check_text(part.get("text"), f"{where}.text")
 
 
@@ -142,7 +140,9 @@ def _without_calls(message: dict[str, Any]) -> dict[str, Any]:
         arguments = call["function"]["arguments"]
         if isinstance(arguments, str):
             arguments = json.loads(arguments)
-        body = json.dumps({"name": call["function"]["name"], "arguments": arguments}, ensure_ascii=False)
+        body = json.dumps(
+            {"name": call["function"]["name"], "arguments": arguments}, ensure_ascii=False
+        )
         calls.append(f"<tool_call>\n{body}\n</tool_call>")
     text = "\n".join(filter(None, (plain_text(message.get("content", "")), *calls)))
     found = {key: value for key, value in message.items() if key != "tool_calls"}

@@ -49,7 +49,7 @@ def read_reasoning(
     effort = kwargs.get("reasoning_effort", defaults.effort)
     if options.reasoning_effort is not None:
         effort = options.reasoning_effort
-        if not isinstance(effort, str) or not effort:
+        if not effort or not hasattr(effort, "strip"):
             raise InvalidRequest("reasoning_effort must be a level", param="reasoning_effort")
     if effort == "none":
         is_enabled, effort = False, None

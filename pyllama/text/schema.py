@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jsonschema
 
@@ -19,6 +19,8 @@ from pyllama.text import pattern as patterns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+JsonSchema: TypeAlias = "Mapping[str, Any] | bool"
 
 MAX_CHARS = 128 * 1024
 MAX_DEPTH = 48
@@ -46,11 +48,11 @@ class Schema:
 
     grammar: dict[str, Any]
     """For the grammar: only what the converter expresses well."""
-    check: Mapping[str, Any] | bool
+    check: JsonSchema
     """For the check at the end: a copy of what was given."""
 
 
-def read(schema: Mapping[str, Any] | bool, path: str) -> Schema:
+def read(schema: JsonSchema, path: str) -> Schema:
     """Check a schema and relax it.
 
     Args:
@@ -65,7 +67,9 @@ def read(schema: Mapping[str, Any] | bool, path: str) -> Schema:
         raise InvalidRequest(f"{path} is false, which no answer satisfies", param=path)
     text = as_json(schema, path)
     if len(text) > MAX_CHARS:
-        raise InvalidRequest(f"{path} has {len(text)} characters, more than {MAX_CHARS}", param=path)
+        raise InvalidRequest(
+            f"{path} has {len(text)} characters, more than {MAX_CHARS}", param=path
+        )
     clean = json.loads(text)
     _check_depth(clean, path)
     try:
@@ -146,7 +150,9 @@ class _Reader:
             if key in node and not has_structure:
                 return {
                     key: [
-                        self._node({**_typed(node), **_as_dict(child)}, f"{path}.{key}[{index}]", depth + 1)
+                        self._node(
+                            {**_typed(node), **_as_dict(child)}, f"{path}.{key}[{index}]", depth + 1
+                        )
                         for index, child in enumerate(node[key])
                     ]
                 }
@@ -177,7 +183,9 @@ class _Reader:
 
     def _look_up(self, reference: str, path: str) -> Any:
         if reference != "#" and not reference.startswith("#/"):
-            raise self._refuse(path, f"is {reference!r}: only references within the schema are taken")
+            raise self._refuse(
+                path, f"is {reference!r}: only references within the schema are taken"
+            )
         target = self._schema
         for step in reference.split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
@@ -203,17 +211,17 @@ class _Reader:
         """Return a schema that all of ``allOf`` went into, as far as they are objects."""
         merged = {key: value for key, value in node.items() if key != "allOf"}
         for index, child in enumerate(node["allOf"]):
-            where = f"{path}.allOf[{index}]"
-            if isinstance(child, dict) and "$ref" in child:
-                child = self._resolve(child["$ref"], f"{where}.$ref")
-            if not isinstance(child, dict):
-                continue
-            if depth > MAX_DEPTH:
-                raise self._refuse(where, f"nests deeper than {MAX_DEPTH} levels")
-            if "allOf" in child:
-                child = self._merged(child, where, depth + 1)
-            merged = _combined(merged, child)
+            merged = _combined(merged, self._part(child, f"{path}.allOf[{index}]", depth + 1))
         return merged
+
+    def _part(self, node: Any, path: str, depth: int) -> dict[str, Any]:
+        if depth > MAX_DEPTH:
+            raise self._refuse(path, f"nests deeper than {MAX_DEPTH} levels")
+        if isinstance(node, dict) and "$ref" in node:
+            node = self._resolve(node["$ref"], f"{path}.$ref")
+        if isinstance(node, dict) and "allOf" in node:
+            return self._merged(node, path, depth)
+        return _as_dict(node)
 
     # ---- by type --------------------------------------------------------------------------------
 
@@ -255,7 +263,9 @@ class _Reader:
             found["properties"] = {**kept, **{name: {} for name in required if name not in kept}}
         found["required"] = required
         if isinstance(additional, dict):
-            found["additionalProperties"] = self._node(additional, f"{path}.additionalProperties", depth + 1)
+            found["additionalProperties"] = self._node(
+                additional, f"{path}.additionalProperties", depth + 1
+            )
         elif additional is not None and "patternProperties" not in node:
             found["additionalProperties"] = additional
         return found
@@ -329,7 +339,10 @@ def _combined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     if "properties" in one and "properties" in other:
         found["properties"] = {**other["properties"], **one["properties"]}
     if "required" in one and "required" in other:
-        found["required"] = [*one["required"], *(n for n in other["required"] if n not in one["required"])]
+        found["required"] = [
+            *one["required"],
+            *(n for n in other["required"] if n not in one["required"]),
+        ]
     return found
 
 

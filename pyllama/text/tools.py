@@ -76,7 +76,9 @@ def read(tools: Sequence[Any] | None, choice: Any) -> Tools:
 
 def _read(tools: Sequence[Any] | None, choice: Any) -> Tools:
     if len(tools or ()) > MAX_TOOLS:
-        raise InvalidRequest(f"tools has {len(tools or ())} members, more than {MAX_TOOLS}", param="tools")
+        raise InvalidRequest(
+            f"tools has {len(tools or ())} members, more than {MAX_TOOLS}", param="tools"
+        )
     relaxed = tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ()))
     names = [tool["function"]["name"] for tool in relaxed]
     for index in range(len(names)):
@@ -155,7 +157,9 @@ def _choice(
     if choice == "none":
         return "none", None
     if not names:
-        raise InvalidRequest(f"tool_choice is {choice!r}, but there are no tools", param="tool_choice")
+        raise InvalidRequest(
+            f"tool_choice is {choice!r}, but there are no tools", param="tool_choice"
+        )
     if choice == "required":
         return "required", None
     function = choice.get("function") if hasattr(choice, "get") else None
