@@ -1,5 +1,6 @@
 #include "constraint.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace {
@@ -40,6 +41,24 @@ void read_triggers(common_params_sampling & p, const common_json & constraint, c
     }
 }
 
+// Tokens of a thinking block that the prompt holds already. llama.cpp counts them against the budget,
+// and takes those after a budget of 0 for the forced end, which would then lack its beginning.
+int32_t n_thought(const common_params_sampling & p, const llama_vocab * vocab) {
+    const auto   prompt = tokens_of(vocab, p.generation_prompt);
+    const auto & start  = p.reasoning_budget_start;
+    const auto   opened = std::find_end(prompt.begin(), prompt.end(), start.begin(), start.end());
+    if (opened == prompt.end()) {
+        return 0;
+    }
+    const auto first = opened + start.size();
+    for (const auto & end : p.reasoning_budget_end) {
+        if (std::search(first, prompt.end(), end.begin(), end.end()) != prompt.end()) {
+            return 0;
+        }
+    }
+    return static_cast<int32_t>(prompt.end() - first);
+}
+
 void read_reasoning(common_params_sampling & p, const common_json & constraint, const llama_vocab * vocab) {
     const auto start = constraint.at("thinking_start").get<std::string>();
     for (const auto & text : constraint.at("thinking_ends")) {
@@ -57,6 +76,10 @@ void read_reasoning(common_params_sampling & p, const common_json & constraint, 
     p.reasoning_budget_message = constraint.at("reasoning_budget_message").get<std::string>();
     const auto end             = constraint.at("thinking_ends").at(0).get<std::string>();
     p.reasoning_budget_forced  = tokens_of(vocab, p.reasoning_budget_message + end);
+    const auto n               = n_thought(p, vocab);
+    if (p.reasoning_budget_tokens >= 0 && p.reasoning_budget_tokens < INT32_MAX - n) {
+        p.reasoning_budget_tokens += n;
+    }
 }
 
 // An eager grammar is fed the generation prompt, and llama.cpp ends the process where an

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pyllama.params import GenerationParams
     from pyllama.text import Prompt
 
+# All that llama-common says where a grammar does not take the end of the prompt.
+_UNFIT = "std::exception"
+
 
 def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: int) -> Sampler:
     """Make the sampler of one sequence, its penalties fed with the prompt. Any thread may call it.
@@ -29,6 +32,11 @@ def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: 
     try:
         sampler = Sampler(model, json.dumps(flat))
     except NativeError as error:
+        if prompt.constraint is not None and error.detail == _UNFIT:
+            raise InvalidRequest(
+                "the message to be continued does not begin an answer of the form asked for",
+                param="messages",
+            ) from error
         raise InvalidRequest(f"the sampling parameters were refused: {error.detail}") from error
     if not sampler.is_greedy:
         n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
