@@ -16,7 +16,7 @@ from pyllama.text import Prompt
 
 pytestmark = pytest.mark.model
 
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -31,7 +31,7 @@ WEATHER = {
         },
     },
 }
-SUM = {
+SUM: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "add",

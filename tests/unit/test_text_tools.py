@@ -76,7 +76,8 @@ def test_no_tool_is_no_call(choice: Any) -> None:
 
 def test_a_tool_without_parameters_takes_none() -> None:
     """Missing and empty parameters are an object without members."""
-    for parameters in ({}, {"parameters": None}, {"parameters": {}}):
+    forms: tuple[dict[str, Any], ...] = ({}, {"parameters": None}, {"parameters": {}})
+    for parameters in forms:
         found = chat_tools.read([tool(**parameters)], "auto")
         wanted = {"type": "object", "properties": {}}
         assert found.callable[0]["function"]["parameters"] == wanted
