@@ -156,6 +156,7 @@ class Collector:
             reasoning_budget=values["reasoning_budget"],
             reasoning_budget_message=values["reasoning_budget_message"],
             swa_full=values["swa_full"],
+            metrics=values["metrics"],
             kv_unified=values["kv_unified"],
             options=options,
             **own,

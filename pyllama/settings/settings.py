@@ -43,6 +43,8 @@ class Settings:
     reasoning_budget_message: str = ""
     """What ends a thinking block whose budget is used up, before the end tag."""
     swa_full: bool = False
+    metrics: bool = False
+    """Answer ``GET /metrics``."""
     kv_unified: bool = False
     """One pool of KV cells for all slots; otherwise each has a stream of its own."""
     options: tuple[tuple[str, ...], ...] = ()

@@ -1,78 +1,81 @@
-"""The form that a request asks of an answer's content: a JSON schema or a grammar."""
+"""An answer put together from its deltas."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyllama._ext.chat import schema_grammar
-from pyllama.errors import InvalidRequest, NativeError
-from pyllama.text import gbnf
-from pyllama.text import schema as schemas
-from pyllama.text.lru import LruCache
+from pyllama.results import Delta, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyllama.text.schema import JsonSchema
-
-# The check of a schema and its conversion take milliseconds, and clients send few schemas often.
-_cache: LruCache[AnswerForm] = LruCache(128)
+    from pyllama.results import FinishReason, TokenLogprobs, ToolCallDelta
+    from pyllama.text.output import OutputDelta
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
-    """What an answer's content must be."""
+class Answer:
+    """Gathers what was read, and gives out what is new since the last time. For one thread."""
 
-    grammar: str
-    """GBNF; its root rule is ``root``."""
-    schema: JsonSchema | None = None
-    """What the grammar may not hold exactly, to be checked at the end."""
-    relaxed: Mapping[str, Any] | None = None
-    """The schema as the grammar holds it."""
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[tuple[str, str, list[str]]] = []
+        self._logprobs: list[TokenLogprobs] = []
+        # How much of each list the deltas given out so far had.
+        self._n_given = [0, 0, 0]
+        self._new_calls: list[ToolCallDelta] = []
 
-    @classmethod
-    def of(cls, json_schema: JsonSchema | None, grammar: str | None) -> AnswerForm | None:
-        """Return the form that a request asks for; None where it asks for none.
+    def add(self, piece: OutputDelta) -> None:
+        """Take in what became certain."""
+        if piece.content:
+            self._content.append(piece.content)
+        if piece.reasoning:
+            self._reasoning.append(piece.reasoning)
+        for call in piece.tool_calls:
+            if call.index == len(self._calls):
+                self._calls.append((call.id, call.name, []))
+            self._calls[call.index][2].append(call.arguments)
+            self._new_calls.append(call)
 
-        Raises:
-            InvalidRequest: schema or grammar cannot be used, or both are given.
-        """
-        if json_schema is not None and grammar:
-            raise InvalidRequest("grammar and json_schema exclude each other", param="grammar")
-        if json_schema is not None:
-            return _of_schema(json_schema)
-        if grammar:
-            return _of_grammar(grammar)
-        return None
+    def add_logprobs(self, logprobs: TokenLogprobs) -> None:
+        """Take in how likely a token was."""
+        self._logprobs.append(logprobs)
 
+    def take(self, n_tokens: int, finish_reason: FinishReason | None) -> Delta | None:
+        """Return what is new, or None where nothing is and the answer goes on."""
+        n_content, n_reasoning, n_logprobs = self._n_given
+        delta = Delta(
+            text="".join(self._content[n_content:]),
+            n_tokens=n_tokens,
+            finish_reason=finish_reason,
+            reasoning="".join(self._reasoning[n_reasoning:]),
+            tool_calls=tuple(self._new_calls),
+            logprobs=tuple(self._logprobs[n_logprobs:]),
+        )
+        # Log probabilities wait for the text of their token, which may be held back.
+        if not (delta.text or delta.reasoning or delta.tool_calls or finish_reason):
+            return None
+        self._n_given = [len(self._content), len(self._reasoning), len(self._logprobs)]
+        self._new_calls = []
+        return delta
 
-def _of_schema(schema: JsonSchema) -> AnswerForm:
-    key = schemas.as_json(schema, "json_schema")
-    return _cache.get(key, lambda: _from_schema(schema))
+    @property
+    def text(self) -> str:
+        """The content so far."""
+        return "".join(self._content)
 
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
 
-def _from_schema(given: JsonSchema) -> AnswerForm:
-    schema = schemas.read(given, "json_schema")
-    try:
-        text = schema_grammar(json.dumps(schema.grammar))
-        gbnf.check(text)
-    except (NativeError, gbnf.GrammarError) as error:
-        reason = f"json_schema cannot be turned into a grammar: {error}"
-        raise InvalidRequest(reason, param="json_schema") from error
-    return AnswerForm(text, schema.check, schema.grammar)
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls so far."""
+        return tuple(
+            ToolCall(id=call_id, name=name, arguments="".join(parts))
+            for call_id, name, parts in self._calls
+        )
 
-
-def _of_grammar(grammar: object) -> AnswerForm:
-    if not isinstance(grammar, str):
-        raise InvalidRequest("grammar must be a string", param="grammar")
-    return _cache.get(f"grammar {grammar}", lambda: _from_grammar(grammar))
-
-
-def _from_grammar(grammar: str) -> AnswerForm:
-    try:
-        gbnf.check(grammar)
-    except gbnf.GrammarError as error:
-        raise InvalidRequest(f"grammar cannot be used: {error}", param="grammar") from error
-    return AnswerForm(grammar)
+    @property
+    def logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """One for each token so far, where they were asked for."""
+        return tuple(self._logprobs)

@@ -10,7 +10,7 @@ from pyllama._ext.chat import ChatTemplate
 from pyllama.errors import InvalidRequest, NativeError
 from pyllama.text import messages as chat_messages
 from pyllama.text import tools as chat_tools
-from pyllama.text.answer import AnswerForm
+from pyllama.text.answer_form import AnswerForm
 from pyllama.text.chat_form import ChatForm, FormBuilder, Wanted
 from pyllama.text.lru import LruCache
 from pyllama.text.prompts import Prompt

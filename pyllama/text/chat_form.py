@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pyllama._ext.chat import ChatTemplate
     from pyllama._ext.vocab import Vocab
-    from pyllama.text.answer import AnswerForm
+    from pyllama.text.answer_form import AnswerForm
     from pyllama.text.reasoning import Reasoning
     from pyllama.text.tools import Tools
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.prompts import TextPrompts
+from pyllama.text.reader import AnswerReader
 from pyllama.text.reasoning import Reasoning
+from pyllama.text.stop import StopMatcher
 
 if TYPE_CHECKING:
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.params import GenerationParams
     from pyllama.settings import Settings
+    from pyllama.text.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class TextCodec:
         )
         return cls(model, vocab, TextPrompts(vocab), chats, vocab.pieces())
 
-    def detokenizer(self) -> Detokenizer:
-        """Return a detokeniser for one stream."""
-        return Detokenizer(self.pieces)
+    def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
+        """Return what reads one answer to a prompt."""
+        stops = StopMatcher((*params.stop, *prompt.stop))
+        return AnswerReader(Detokenizer(self.pieces), stops)

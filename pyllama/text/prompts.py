@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
-from pyllama.text.answer import AnswerForm
+from pyllama.text.answer_form import AnswerForm
 from pyllama.text.constraint import Constraint
 from pyllama.text.output import OutputFormat
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyllama.errors import InvalidRequest
 from pyllama.text import schema as schemas
-from pyllama.text.answer import AnswerForm
+from pyllama.text.answer_form import AnswerForm
 
 OBJECT = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
 
