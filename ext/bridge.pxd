@@ -36,6 +36,9 @@ cdef extern from "bridge.h" nogil:
     char * pyl_chat_source(const pyl_chat * chat)
     char * pyl_chat_caps(const pyl_chat * chat)
     char * pyl_chat_apply(const pyl_chat * chat, const char * request)
+    char * pyl_chat_generic_tools(const char * request)
+    char * pyl_content_grammar(const char * parser)
+    char * pyl_schema_grammar(const char * schema)
 
     ctypedef struct pyl_sampler
     pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params)

@@ -19,7 +19,7 @@ from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import Prompt, TextCodec
+from pyllama.text import ChatOptions, Prompt, TextCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -163,20 +163,38 @@ class Llama:
     def chat_prompt(
         self,
         messages: Sequence[Mapping[str, Any]],
-        *,
-        template_kwargs: Mapping[str, Any] | None = None,
-        add_generation_prompt: bool = True,
+        **options: Any,
     ) -> Prompt:
-        """Render a chat with the model's template and tokenise it. Raises InvalidRequest."""
-        return self._open_codec.prompts.chat(
-            messages,
-            template_kwargs=template_kwargs,
-            add_generation_prompt=add_generation_prompt,
-        )
+        """Render a chat with the model's template and tokenise it.
 
-    def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
-        """Tokenise a text, or check token ids. Raises InvalidRequest."""
-        return self._open_codec.prompts.text(prompt)
+        Args:
+            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
+            **options: the fields of :class:`pyllama.text.ChatOptions`: ``tools``, ``tool_choice``,
+                ``json_schema``, ``enable_thinking``, ...
+
+        Raises:
+            InvalidRequest: messages or options are wrong; ``param`` names the field.
+        """
+        return self._open_codec.chats.prompt(messages, ChatOptions(**options))
+
+    def text_prompt(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        json_schema: Mapping[str, Any] | bool | None = None,
+        grammar: str | None = None,
+    ) -> Prompt:
+        """Tokenise a text, or check token ids.
+
+        Args:
+            prompt: the text, or token ids.
+            json_schema: what the answer must satisfy as JSON.
+            grammar: GBNF that the answer must follow.
+
+        Raises:
+            InvalidRequest: the prompt, the schema or the grammar cannot be used.
+        """
+        return self._open_codec.prompts.prompt(prompt, json_schema=json_schema, grammar=grammar)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
@@ -237,7 +255,7 @@ class Llama:
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt,
-            sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
+            sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
     def _begin(

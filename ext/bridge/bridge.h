@@ -84,9 +84,23 @@ PYL_API void       pyl_chat_free(pyl_chat * chat);
 PYL_API char * pyl_chat_source(const pyl_chat * chat);
 PYL_API char * pyl_chat_caps(const pyl_chat * chat);
 
-// Renders a chat. request: {messages, add_generation_prompt?, chat_template_kwargs?, enable_thinking?}.
-// Returns {prompt, generation_prompt, additional_stops, preserved_tokens, format}.
+// Renders a chat and says how its answer is constrained and parsed. request: {messages, tools?,
+// tool_choice?, parallel_tool_calls?, json_schema?, reasoning_format?, enable_thinking?,
+// chat_template_kwargs?, add_generation_prompt?, continue_final_message?, prompt_only?}.
+// Returns the fields of common_chat_params (common/chat.h). prompt_only leaves out all but the prompts.
 PYL_API char * pyl_chat_apply(const pyl_chat * chat, const char * request);
+
+// The constraint and the parser of tool calls under a template that has no form for them: JSON within
+// <tool_call> tags. request: {tools, tool_choice, parallel_tool_calls, generation_prompt,
+// thinking_start, thinking_ends}. Returns what pyl_chat_apply does, without a prompt.
+PYL_API char * pyl_chat_generic_tools(const char * request);
+
+// What an answer may be by a parser that pyl_chat_apply made, as GBNF in which its content is the
+// rule `answer`, which is to be defined.
+PYL_API char * pyl_content_grammar(const char * parser);
+
+// A JSON schema as GBNF.
+PYL_API char * pyl_schema_grammar(const char * schema);
 
 // ---- samplers ---------------------------------------------------------------------------------------
 

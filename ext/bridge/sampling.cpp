@@ -1,4 +1,5 @@
 #include "bridge.h"
+#include "constraint.h"
 #include "guard.h"
 
 #include "json.h"
@@ -58,6 +59,7 @@ common_params_sampling read_params(const llama_vocab * vocab, const common_json 
             }
         }
     }
+    pyl::read_constraint(p, json, vocab);
     return p;
 }
 
@@ -70,7 +72,8 @@ bool has_neutral_penalties(const common_params_sampling & p) {
 // top-n-sigma never drop that one; typical-p and XTC may, and dynamic temperature draws again.
 bool is_argmax(const common_params_sampling & p) {
     return p.temp <= 0.0f && p.dynatemp_range == 0.0f && p.mirostat == 0 && p.typ_p >= 1.0f &&
-           p.xtc_probability == 0.0f && has_neutral_penalties(p) && p.grammar.empty();
+           p.xtc_probability == 0.0f && has_neutral_penalties(p) && p.grammar.empty() &&
+           p.reasoning_budget_end.empty();
 }
 
 std::vector<llama_token> banned_tokens(const llama_vocab * vocab, const common_params_sampling & p) {

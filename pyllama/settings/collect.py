@@ -152,6 +152,9 @@ class Collector:
             template_kwargs={
                 key: json.loads(text) for key, text in values["template_kwargs"].items()
             },
+            reasoning_format=values["reasoning_format"],
+            reasoning_budget=values["reasoning_budget"],
+            reasoning_budget_message=values["reasoning_budget_message"],
             swa_full=values["swa_full"],
             metrics=values["metrics"],
             kv_unified=values["kv_unified"],

@@ -36,6 +36,12 @@ class Settings:
     chat_template: str | None = None
     use_jinja: bool = True
     template_kwargs: dict[str, Any] = field(default_factory=dict)
+    reasoning_format: str = "auto"
+    """Where thoughts go: ``none``, ``auto``, ``deepseek`` or ``deepseek-legacy``."""
+    reasoning_budget: int = -1
+    """Tokens of a thinking block; -1: no bound."""
+    reasoning_budget_message: str = ""
+    """What ends a thinking block whose budget is used up, before the end tag."""
     swa_full: bool = False
     metrics: bool = False
     """Answer ``GET /metrics``."""

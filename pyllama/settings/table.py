@@ -32,6 +32,8 @@ HONOURED = frozenset(
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
         "host port metrics cache-prompt",
         "jinja chat-template chat-template-file chat-template-kwargs",
+        "reasoning reasoning-format reasoning-effort reasoning-preserve",
+        "reasoning-budget reasoning-budget-message",
     )
     for name in group.split()
 )

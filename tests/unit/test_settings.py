@@ -96,6 +96,20 @@ def test_flags_take_every_spelling(argv: tuple[str, ...], option: tuple[str, ...
     assert option in read(*argv).options
 
 
+def test_flags_about_thinking() -> None:
+    """Format, budget and message are settings; effort and switch are values for the template."""
+    made = read(
+        *("--reasoning-format", "none", "--reasoning-budget", "7"),
+        *("--reasoning-budget-message", "Enough.", "--reasoning-effort", "low"),
+        *("--reasoning", "off", "--no-reasoning-preserve"),
+    )
+    assert (made.reasoning_format, made.reasoning_budget) == ("none", 7)
+    assert made.reasoning_budget_message == "Enough."
+    assert made.template_kwargs["enable_thinking"] is False
+    assert made.template_kwargs["reasoning_effort"] == "low"
+    assert made.template_kwargs["preserve_reasoning"] is False
+
+
 def test_flags_that_the_server_itself_reads() -> None:
     """Model, alias, host, port, slots and template reach the fields that are about them."""
     template = '{"a": true, "b": [1]}'
