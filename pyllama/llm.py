@@ -192,14 +192,15 @@ class Llama:
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1:
+        if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
         request = Request(
             id=request_id or uuid.uuid4().hex,
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt,
+            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
+            prompt_logprobs=params.prompt_logprobs,
             sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
         )
         if self._log_prompts:
