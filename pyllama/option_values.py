@@ -70,8 +70,8 @@ def _sampler(name: str, spelling: str) -> str:
 def sequence_breakers(name: str, value: Any) -> tuple[str, ...]:
     """Return texts at which a repetition ends, for DRY."""
     texts = strings(name, value)
-    if not 1 <= len(texts) <= _MAX_BREAKERS:
-        raise InvalidRequest(f"{name} must hold 1 to {_MAX_BREAKERS} strings", param=name)
+    if len(texts) > _MAX_BREAKERS:
+        raise InvalidRequest(f"{name} must not hold more than {_MAX_BREAKERS} strings", param=name)
     for text in texts:
         n_bytes = len(text.encode("utf-8", "replace"))
         if not 1 <= n_bytes <= _MAX_BREAKER_BYTES or "\0" in text:

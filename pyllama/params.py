@@ -159,7 +159,7 @@ class GenerationParams:
             for name, value in {**asdict(self.sampling), **own}.items()
         }
         flat["logit_bias"] = [
-            [token, False if bias == -math.inf else bias]
+            [token, bias if math.isfinite(bias) else False]
             for token, bias in self.sampling.logit_bias
         ]
         return flat

@@ -40,11 +40,6 @@ worker_pool::worker_pool(int n_threads) : process_(process_id()) {
 }
 
 worker_pool::~worker_pool() {
-    if (is_forked()) {
-        // The threads are not in this process; what is left of them cannot be joined.
-        new std::vector<std::thread>(std::move(threads_));
-        return;
-    }
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         is_stopping_ = true;
@@ -136,5 +131,8 @@ pyl_pool * pyl_pool_new(int32_t n_threads) {
 }
 
 void pyl_pool_free(pyl_pool * pool) {
-    delete pool;
+    // The threads are not in a forked process, where joining them, and freeing what they wait on, never ends.
+    if (pool != nullptr && !pool->is_forked()) {
+        delete pool;
+    }
 }

@@ -27,8 +27,10 @@ class worker_pool {
     // Rethrows the first exception. A second caller at the same time does its work alone.
     void run(size_t n, const std::function<void(size_t)> & work);
 
-  private:
+    // Whether this is another process than the one that has the threads.
     bool is_forked() const;
+
+  private:
     void serve();
     void take();
 
