@@ -78,9 +78,7 @@ def test_prompts_share_the_rows() -> None:
     """Several scored prompts and a plain one get through, each with what it asked for."""
     requests = [scored(40), scored(40), builders.request(40, 2)]
     _, events, rows = run(builders.limits(n_slots=3, n_scored=16), *requests)
-    reports = {
-        event.sequence.request: event for event in events if isinstance(event, PromptScored)
-    }
+    reports = {event.sequence.request: event for event in events if isinstance(event, PromptScored)}
     assert set(reports) == set(requests[:2])
     for request, event in reports.items():
         assert [score.token for score in event.logprobs] == list(request.tokens[1:])
