@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _CHAT = FieldReader(Schema(__package__, "chat.json"), CHAT_REFUSALS)
 _COMPLETION = FieldReader(Schema(__package__, "completion.json"), COMPLETION_REFUSALS)
 
-# The others need more than their value handed on.
-_OPTIONS = frozenset(GenerationParams.names()) - {"logprobs", "prompt_logprobs"}
+_OPTIONS = frozenset(GenerationParams.names())
 _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
 
 
