@@ -31,7 +31,8 @@ HONOURED = frozenset(
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
         "adaptive-target adaptive-decay samplers sampler-seq dry-sequence-breaker logit-bias",
-        "host port cache-prompt jinja chat-template chat-template-file chat-template-kwargs",
+        "host port metrics cache-prompt",
+        "jinja chat-template chat-template-file chat-template-kwargs",
     )
     for name in group.split()
 )
