@@ -170,7 +170,7 @@ class Generation:
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
-            else:
+            elif isinstance(event, Started):
                 self._begin(event)
             if self._finish_reason is not None:
                 break

@@ -244,7 +244,7 @@ class Llama:
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1:
+        if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
         if self.settings.log_prompts:
             text = self.detokenize(prompt.tokens, special=True)
@@ -254,7 +254,8 @@ class Llama:
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt,
+            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
+            prompt_logprobs=params.prompt_logprobs,
             sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
