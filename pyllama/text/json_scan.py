@@ -53,18 +53,23 @@ class JsonScanner:
     def _string(self, text: str, at: int, parts: list[str]) -> int:
         letter = text[at]
         if self._escape:
-            self._escape += letter
-            if _ESCAPE.match(self._escape):
-                self._escape = ""
-            elif not _ESCAPE_BEGINS.match(self._escape):
+            # An escape is passed on whole, so that what came out of a cut text has no half of one.
+            escape = self._escape + letter
+            if _ESCAPE.match(escape):
+                parts.append(escape)
+                escape = ""
+            elif not _ESCAPE_BEGINS.match(escape):
                 self.state = "invalid"
                 return at
-        elif plain := _PLAIN.match(text, at):
+            self._escape = escape
+            return at + 1
+        if plain := _PLAIN.match(text, at):
             parts.append(plain.group())
             return plain.end()
-        elif letter == "\\":
+        if letter == "\\":
             self._escape = letter
-        elif letter == '"':
+            return at + 1
+        if letter == '"':
             self._in_string = False
             self._want = "colon" if self._is_key else "comma"
         else:

@@ -112,11 +112,13 @@ class Ledger:
     def add_difference(self, before: Message, after: Message) -> Message:
         """Give out what a message has more than an earlier one had.
 
+        White space at the end waits: before a tool call it is often no content after all.
+
         Returns:
             What has been given out now: a field that was changed stays as it was.
         """
-        content = _grown(before.content, after.content)
-        reasoning = _grown(before.reasoning, after.reasoning)
+        content = _grown(before.content, after.content.rstrip())
+        reasoning = _grown(before.reasoning, after.reasoning.rstrip())
         self.add("reasoning", reasoning[len(before.reasoning) :])
         self.add("content", content[len(before.content) :])
         calls = list(before.calls)

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from pyllama._ext.chat_parser import ChatParser
     from pyllama.text.output import OutputDelta
 
-# Every character that some format treats in its own way inside of a string. What takes these as
-# they are, or as JSON escapes, takes anything but a delimiter so.
-_PROBE = "x\"\\'\nx"
+# What takes all of these as they are, or as JSON escapes, takes anything but a delimiter so.
+_PROBE = "\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 # Characters of a sketch that may be parsed for one piece of text; a longer sketch is parsed less
 # often, so that the mean cost stays.
 _CHARS_PER_PIECE = 1024
@@ -49,6 +48,7 @@ class MessageReader:
     ) -> None:
         self._parser = parser
         self._delimiters = delimiters
+        self._probe = f"x{''.join(c for c in _PROBE if delimiters.find(c) < 0)}x"
         self._ledger = Ledger()
         self._texts: list[str] = []
         # The sketch is what stands for the text before, and the text since, as it came.
@@ -201,11 +201,11 @@ class MessageReader:
 
     def _start_run(self, sketch: str, message: Message) -> None:
         """Enter a run if the sketch ends inside of a free text."""
-        probed = self._parse(sketch + _PROBE)
+        probed = self._parse(sketch + self._probe)
         if probed is None:
             return
         for field, is_escaped in (("content", False), ("reasoning", False), ("arguments", True)):
-            text = _escaped(_PROBE) if is_escaped else _PROBE
+            text = _escaped(self._probe) if is_escaped else self._probe
             if getattr(message, field).strip() and probed == message.extended(field, text):
                 self._run = TextRun(self._delimiters)
                 self._run_field, self._is_escaped = field, is_escaped
