@@ -117,8 +117,12 @@ class Ledger:
         Returns:
             What has been given out now: a field that was changed stays as it was.
         """
-        content = _grown(before.content, after.content.rstrip())
-        reasoning = _grown(before.reasoning, after.reasoning.rstrip())
+        is_calling = len(after.calls) > len(before.calls)
+        has_content = is_calling or after.content
+        content = _grown(before.content, after.content if is_calling else after.content.rstrip())
+        reasoning = _grown(
+            before.reasoning, after.reasoning if has_content else after.reasoning.rstrip()
+        )
         self.add("reasoning", reasoning[len(before.reasoning) :])
         self.add("content", content[len(before.content) :])
         calls = list(before.calls)

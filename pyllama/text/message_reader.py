@@ -24,6 +24,8 @@ _PROBE = "\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 # Characters of a sketch that may be parsed for one piece of text; a longer sketch is parsed less
 # often, so that the mean cost stays.
 _CHARS_PER_PIECE = 1024
+# Characters by which the end of a text is recognised in what was read of it.
+_N_SAME = 8
 # The parser leaves out an incomplete escape or UTF-16 pair, and white space, at the end.
 _MAX_UNREAD = 16
 
@@ -64,7 +66,7 @@ class MessageReader:
         self._prefill = Message()
         if skips_prefill:
             self._prefill = self._parse("") or Message()
-        self._message = self._prefill
+        self._message = self._fixed = self._prefill
 
     @property
     def n_calls(self) -> int:
@@ -168,17 +170,23 @@ class MessageReader:
         self._message = self._ledger.add_difference(before, message)
         if self._message == before:
             return
-        if self._run_field and message == before.extended(
-            self._run_field, self._written(self._since)
-        ):
-            # What looked like the end of the run was none, here: it goes on.
-            self._run = TextRun(self._delimiters)
-            self._fix(self._before, before)
-            return
-        self._run_field = ""
         self._settle(before)
-        if self._message == message and not self._start_json(sketch, message):
-            self._start_run(sketch, message)
+        if self._message != message or self._go_on(message):
+            return
+        if not self._start_json(sketch, message):
+            self._start_run(sketch, before, message)
+
+    def _go_on(self, message: Message) -> bool:
+        """Go on with the last run if what looked like its end was none, here."""
+        if not self._run_field:
+            return False
+        longer = self._fixed.extended(self._run_field, self._written(self._since))
+        if message != longer:
+            self._run_field = ""
+            return False
+        self._run = TextRun(self._delimiters)
+        self._fix(self._before, self._fixed)
+        return True
 
     def _settle(self, before: Message) -> None:
         """Note how much of the text since the sketch's fixed part has been given out."""
@@ -199,14 +207,15 @@ class MessageReader:
         self._is_plain = True
         self._ledger.add("content", self._since[self._n_settled :])
 
-    def _start_run(self, sketch: str, message: Message) -> None:
+    def _start_run(self, sketch: str, before: Message, message: Message) -> None:
         """Enter a run if the sketch ends inside of a free text."""
         probed = self._parse(sketch + self._probe)
-        if probed is None:
-            return
         for field, is_escaped in (("content", False), ("reasoning", False), ("arguments", True)):
+            grown = getattr(message, field)[len(getattr(before, field)) :]
+            if not grown or not (is_escaped or sketch.endswith(grown[-_N_SAME:])):
+                continue
             text = _escaped(self._probe) if is_escaped else self._probe
-            if getattr(message, field).strip() and probed == message.extended(field, text):
+            if probed == message.extended(field, text):
                 self._run = TextRun(self._delimiters)
                 self._run_field, self._is_escaped = field, is_escaped
                 self._fix(sketch + "x", message.extended(field, "x"))
@@ -234,4 +243,4 @@ class MessageReader:
     def _fix(self, sketch: str, message: Message) -> None:
         """Let a sketch stand for all text so far."""
         self._before, self._since, self._n_settled = sketch, "", 0
-        self._message = message
+        self._message = self._fixed = message
