@@ -13,19 +13,19 @@ struct pyl_chat_parser {
 
 namespace {
 
-// The parser of nested values calls itself, and a stack overflow would end the process: about 20 KiB
-// of stack a level were measured at most, on a thread's 8 MiB.
-constexpr int MAX_DEPTH = 128;
+// The parser of nested values calls itself, and a stack overflow would end the process. A level took
+// less than 4 KiB of stack; a thread has 8 MiB.
+constexpr int MAX_DEPTH = 512;
 
-// No parser nests deeper than the brackets of its input do.
+// No parser of nested values nests deeper than the brackets of its input do.
 void check_depth(const std::string & text) {
     int depth = 0;
     for (const char c : text) {
-        if (c == '{' || c == '[' || c == '<') {
+        if (c == '{' || c == '[') {
             if (++depth > MAX_DEPTH) {
                 throw std::length_error("the brackets of the text nest deeper than " + std::to_string(MAX_DEPTH));
             }
-        } else if ((c == '}' || c == ']' || c == '>') && depth > 0) {
+        } else if ((c == '}' || c == ']') && depth > 0) {
             --depth;
         }
     }
