@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_HELD = 1 << 16
 """Characters that are held back at most while an answer may still be a call."""
 
+# Characters before the first key's end at most.
+_MAX_HEAD = 256
 # A fence may stand around the JSON; its first line names the language.
 _FENCE = re.compile(r"\s*```(?:json|tool_call)?[ \t]*\n")
 _FENCE_BEGINS = re.compile(r"\s*(?:`{0,2}|```[a-z_]{0,9}[ \t]*)\Z")
@@ -82,11 +84,11 @@ class JsonCallGate:
             text = "".join(self._texts)
             fence = _FENCE.match(text)
             if fence is None and _FENCE_BEGINS.match(text):
-                return True
+                return self._n_held <= _MAX_HEAD
             self._is_fenced = fence is not None
             text = text[fence.end() :] if fence else text
             if not text.strip():
-                return True
+                return self._n_held <= _MAX_HEAD
             self._scanner = JsonScanner()
         if self._scanner.state == "open":
             taken, text = self._scanner.feed(text)
@@ -107,8 +109,7 @@ class JsonCallGate:
         self._begun += taken
         key = _FIRST_KEY.match(self._begun)
         if key is None:
-            # An object in an object, or white space without end.
-            return len(self._begun) < 256
+            return len(self._begun) <= _MAX_HEAD
         name = _FIRST_NAME.match(self._begun)
         self._is_named = name is not None or key[1] not in {"name", "function"}
         return key[1] in _KEYS and (name is None or name[1] in self._schemas)
@@ -124,7 +125,7 @@ class JsonCallGate:
         arguments = value.get("arguments", value.get("parameters", {}))
         if isinstance(arguments, str):
             arguments = read_json(arguments)
-        if name not in self._schemas or not isinstance(arguments, dict):
+        if not isinstance(name, str) or name not in self._schemas or type(arguments) is not dict:
             raise JsonFault.of("not a call of one of the tools")
         schema = self._schemas[name]
         check_json(arguments, True if schema is None else schema)

@@ -16,6 +16,9 @@ from referencing.exceptions import Unresolvable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
+
+    Schema: TypeAlias = Mapping[str, Any] | bool
 
 MAX_SECONDS = 2.0
 """Longest time that one check may take."""
@@ -56,7 +59,7 @@ def read_json(text: str) -> Any:
         raise JsonFault.of(f"not JSON: {error}") from error
 
 
-def check_json(value: Any, schema: Mapping[str, Any] | bool) -> None:
+def check_json(value: Any, schema: Schema) -> None:
     """Hold a value against a schema; ``format`` is not checked.
 
     Raises:
@@ -112,13 +115,15 @@ def _matches(pattern: str, text: str) -> bool:
         raise SchemaError(f"the pattern {pattern!r} cannot be read: {error}") from error
 
 
-def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+def _pattern(
+    validator: Any, pattern: str, instance: Any, _schema: Any
+) -> Iterator[ValidationError]:
     if validator.is_type(instance, "string") and not _matches(pattern, instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 def _pattern_properties(
-    validator: Any, patterns: Mapping[str, Any], instance: Any, schema: Any
+    validator: Any, patterns: Mapping[str, Any], instance: Any, _schema: Any
 ) -> Iterator[ValidationError]:
     if validator.is_type(instance, "object"):
         for pattern, subschema in patterns.items():
@@ -154,7 +159,7 @@ def _unevaluated_properties(
 
 
 def _unique_items(
-    validator: Any, is_wanted: Any, instance: Any, schema: Any
+    validator: Any, is_wanted: Any, instance: Any, _schema: Any
 ) -> Iterator[ValidationError]:
     # The library compares each item with each other.
     if is_wanted and validator.is_type(instance, "array"):
@@ -181,10 +186,7 @@ _OURS = {
     "unevaluatedProperties": _unevaluated_properties,
     "uniqueItems": _unique_items,
 }
-_Validator = validators.extend(
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    {
-        name: _bounded(check)
-        for name, check in {**Draft202012Validator.VALIDATORS, **_OURS}.items()
-    },
+    {name: _bounded(check) for name, check in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
 )
