@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 # What takes all of these as they are, or as JSON escapes, takes anything but a delimiter so.
 _PROBE = "\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-# Characters of a sketch that may be parsed for one piece of text; a longer sketch is parsed less
-# often, so that the mean cost stays.
-_CHARS_PER_PIECE = 1024
+# Characters that may be parsed for one piece of text in the mean: a long sketch is parsed seldom.
+_CHARS_PER_PIECE = 512
+_MAX_CREDIT = 4096
 # Characters by which the end of a text is recognised in what was read of it.
 _N_SAME = 8
 # The parser leaves out an incomplete escape or UTF-16 pair, and white space, at the end.
@@ -57,7 +57,7 @@ class MessageReader:
         self._before = ""
         self._since = ""
         self._n_settled = 0  # characters of `_since` that have been given out
-        self._credit = 0
+        self._credit = _MAX_CREDIT
         self._is_plain = False  # the text left the format, and is content from there on
         self._run: TextRun | None = None
         self._run_field = ""  # "" while a call's JSON arguments run
@@ -102,9 +102,8 @@ class MessageReader:
                 text = self._take_run(text)
             else:
                 self._since += text
-                self._credit += _CHARS_PER_PIECE
-                if self._credit >= len(self._before) + len(self._since):
-                    self._credit = 0
+                self._credit = min(self._credit + _CHARS_PER_PIECE, _MAX_CREDIT)
+                if self._credit > 0:
                     self._read()
                 return
 
@@ -154,6 +153,7 @@ class MessageReader:
 
     def _parse(self, text: str) -> Message | None:
         """Read a text; None where it is not in the format and never will be."""
+        self._credit -= len(text)
         try:
             return Message.of(self._parser.parse(text))
         except NativeError:
@@ -171,10 +171,8 @@ class MessageReader:
         if self._message == before:
             return
         self._settle(before)
-        if self._message != message or self._go_on(message):
-            return
-        if not self._start_json(sketch, message):
-            self._start_run(sketch, before, message)
+        if not self._go_on(message) and not self._start_json(sketch, message):
+            self._start_run(sketch if message == self._message else sketch.rstrip(), before)
 
     def _go_on(self, message: Message) -> bool:
         """Go on with the last run if what looked like its end was none, here."""
@@ -183,6 +181,7 @@ class MessageReader:
         longer = self._fixed.extended(self._run_field, self._written(self._since))
         if message != longer:
             self._run_field = ""
+        if message != longer or message != self._message:
             return False
         self._run = TextRun(self._delimiters)
         self._fix(self._before, self._fixed)
@@ -207,8 +206,10 @@ class MessageReader:
         self._is_plain = True
         self._ledger.add("content", self._since[self._n_settled :])
 
-    def _start_run(self, sketch: str, before: Message, message: Message) -> None:
-        """Enter a run if the sketch ends inside of a free text."""
+    def _start_run(self, sketch: str, before: Message) -> None:
+        """Enter a run if the sketch, or all of it but white space, ends inside of a free text."""
+        message = self._message
+        space = (self._before + self._since)[len(sketch) :]
         probed = self._parse(sketch + self._probe)
         for field, is_escaped in (("content", False), ("reasoning", False), ("arguments", True)):
             grown = getattr(message, field)[len(getattr(before, field)) :]
@@ -219,6 +220,7 @@ class MessageReader:
                 self._run = TextRun(self._delimiters)
                 self._run_field, self._is_escaped = field, is_escaped
                 self._fix(sketch + "x", message.extended(field, "x"))
+                self._since = self._take_run(space)
                 return
 
     def _start_json(self, sketch: str, message: Message) -> bool:
