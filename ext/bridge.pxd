@@ -41,6 +41,13 @@ cdef extern from "bridge.h" nogil:
     char * pyl_content_grammar(const char * parser)
     char * pyl_schema_grammar(const char * schema)
 
+    ctypedef struct pyl_chat_parser
+    pyl_chat_parser * pyl_chat_parser_new(const char * params)
+    void pyl_chat_parser_free(pyl_chat_parser * parser)
+    char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser)
+    char * pyl_chat_parser_parse(
+        const pyl_chat_parser * parser, const char * text, size_t text_len)
+
     ctypedef struct pyl_sampler
     pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params)
     void pyl_sampler_free(pyl_sampler * sampler)

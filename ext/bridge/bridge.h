@@ -105,6 +105,21 @@ PYL_API char * pyl_content_grammar(const char * parser);
 // A JSON schema as GBNF.
 PYL_API char * pyl_schema_grammar(const char * schema);
 
+// ---- the parser of answers ----------------------------------------------------------------------------
+
+typedef struct pyl_chat_parser pyl_chat_parser;
+
+// params: {format, parser, generation_prompt, reasoning_format, parse_tool_calls, is_continuation}.
+PYL_API pyl_chat_parser * pyl_chat_parser_new(const char * params);
+PYL_API void              pyl_chat_parser_free(pyl_chat_parser * parser);
+
+// The texts that end a free text somewhere in this format, as a JSON array.
+PYL_API char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser);
+
+// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}]}.
+// NULL where neither the text nor any continuation of it is in the format.
+PYL_API char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len);
+
 // ---- samplers ---------------------------------------------------------------------------------------
 
 typedef struct pyl_sampler pyl_sampler;

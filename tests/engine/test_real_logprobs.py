@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyllama import Llama
+from pyllama import Llama, Prompt
 from pyllama.engine import make_sampler
 from pyllama.errors import ContextOverflow, InvalidRequest
 from pyllama.params import GenerationParams
@@ -26,7 +26,7 @@ TEXT = "The quick brown fox jumps over the lazy dog, and the lazy dog sleeps on 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["streams", "pool"])
 def llm(model_path: Path, request: pytest.FixtureRequest) -> Iterator[Llama]:
-    options = {"kv_unified": True} if request.param else {}
+    options: dict[str, Any] = {"kv_unified": True} if request.param else {}
     with Llama(str(model_path), ctx_size=4096, parallel=4, threads=2, **options) as llm:
         yield llm
         llm.check_integrity()
@@ -42,7 +42,7 @@ def events(llm: Llama, tokens: tuple[int, ...], **options: Any) -> list[Any]:
         arrival_s=time.monotonic(),
         cache_prompt=params.prompt_logprobs is None,
         prompt_logprobs=params.prompt_logprobs,
-        sampler=make_sampler(llm._open_codec.model, params, tokens, llm.n_ctx),
+        sampler=make_sampler(llm._open_codec.model, params, Prompt(tokens), llm.n_ctx),
     )
     ticket = llm._engine.submit(request)
     found: list[Any] = []
