@@ -111,6 +111,7 @@ class Generation:
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
             logprobs=self._answer.logprobs,
+            stop_sequence=self._reader.stop_sequence,
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import orjson
 from falcon.media import JSONHandler
 
 from . import errors
+from .anthropic.messages import Messages, TokenCount
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
 from .openai.chat import ChatCompletions
@@ -53,4 +54,6 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/{{model_id:path}}", models, suffix="one")
     for path in ("/health", "/v1/health"):
         app.add_route(path, health)
+    app.add_route("/v1/messages", Messages(host))
+    app.add_route("/v1/messages/count_tokens", TokenCount(host))
     app.add_route("/", Root())

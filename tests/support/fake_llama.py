@@ -68,6 +68,7 @@ class FakeGeneration:
         self.request_id = request_id
         self.is_over = threading.Event()
         self.was_aborted = False
+        self.stop_sequence: str | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -128,6 +129,7 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            stop_sequence=self.stop_sequence,
         )
 
     @property
@@ -201,6 +203,9 @@ class FakeLlama:
     Args:
         script: the steps of every generation.
         start_error: raised by :meth:`start` instead.
+
+    Attributes:
+        stop_sequence: what the answers say to have ended at.
     """
 
     def __init__(
@@ -211,6 +216,7 @@ class FakeLlama:
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error
+        self.stop_sequence: str | None = None
         self.state: Literal["ready", "draining", "dead"] = "ready"
         self.generations: list[FakeGeneration] = []
         self.is_closed = False
@@ -238,6 +244,8 @@ class FakeLlama:
         if self.start_error is not None:
             raise self.start_error
         made = [FakeGeneration(*pair, self.script, request_id or "none") for pair in wanted]
+        for generation in made:
+            generation.stop_sequence = self.stop_sequence
         self.generations.extend(made)
         return FakeGenerations(made)
 
