@@ -35,6 +35,7 @@ from pyllama.errors import (
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
 from .host import LoadFailed
+from .responses.store import NotStored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     EngineError: (500, "server_error"),
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
+    NotStored: (404, "not_found_error"),
 }
 
 # The ``type`` of what Falcon itself raises.

@@ -18,6 +18,7 @@ from .native.health import Health, Root
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
+from .responses.responses import Responses
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -56,4 +57,9 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(path, health)
     app.add_route("/v1/messages", Messages(host))
     app.add_route("/v1/messages/count_tokens", TokenCount(host))
+    responses = Responses(host)
+    for path in ("/v1/responses", "/responses"):
+        app.add_route(path, responses)
+        app.add_route(f"{path}/input_tokens", responses, suffix="count")
+        app.add_route(f"{path}/{{response_id}}", responses, suffix="one")
     app.add_route("/", Root())

@@ -27,6 +27,8 @@ class Segment:
     pieces: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     is_open: bool = True
+    is_cut: bool = False
+    """Whether the answer reached its limit here."""
 
     @property
     def text(self) -> str:
@@ -85,7 +87,7 @@ class Segments:
                 segment.logprobs.extend(logprobs)
                 yield Grown(segment, text, logprobs)
         if delta.finish_reason is not None:
-            yield from self._close()
+            yield from self._close(is_cut=delta.finish_reason == "length")
 
     @property
     def _open(self) -> Segment | None:
@@ -112,8 +114,8 @@ class Segments:
             yield Opened(segment)
         return segment
 
-    def _close(self) -> Iterator[Change]:
+    def _close(self, *, is_cut: bool = False) -> Iterator[Change]:
         segment = self._open
         if segment is not None:
-            segment.is_open = False
+            segment.is_open, segment.is_cut = False, is_cut
             yield Closed(segment)

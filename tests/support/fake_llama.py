@@ -232,6 +232,10 @@ class FakeLlama:
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
         return FakePrompt(tokens=tokens, source=prompt, options=options)
 
+    def tokenize(self, text: str) -> list[int]:
+        """Make one token of each character."""
+        return list(map(ord, text))
+
     def start_all(
         self,
         wanted: Sequence[tuple[FakePrompt, GenerationParams]],

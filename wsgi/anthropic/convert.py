@@ -10,6 +10,8 @@ import orjson
 
 from pyllama.errors import InvalidRequest, Unsupported
 
+from ..conversation import function_call, joined
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -127,8 +129,7 @@ class Converter:
     def _call(self, block: Mapping[str, Any]) -> dict[str, Any]:
         self._tool_names[block["id"]] = block["name"]
         arguments = orjson.dumps(block["input"]).decode()
-        function = {"name": block["name"], "arguments": arguments}
-        return {"id": block["id"], "type": "function", "function": function}
+        return function_call(block["id"], block["name"], arguments)
 
     def _add(self, path: str, message: dict[str, Any]) -> None:
         self.names[f"messages[{len(self.messages)}]"] = path
@@ -152,11 +153,7 @@ def _text_block(block: _Block, where: str) -> _Block:
 
 
 def _content(blocks: Sequence[_Block]) -> str | list[dict[str, Any]]:
-    """Return a string where one block says it all, for not every template takes parts."""
-    parts = [{"type": "text", "text": block.value["text"]} for block in blocks]
-    if len(parts) > 1:
-        return parts
-    return parts[0]["text"] if parts else ""
+    return joined([block.value["text"] for block in blocks])
 
 
 def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
