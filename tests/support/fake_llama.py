@@ -115,9 +115,9 @@ class FakeGeneration:
     def finish_reason(self) -> FinishReason:
         """Why it ended."""
         self._check_whole()
-        if self._answer.tool_calls:
-            return "tool_calls"
-        return "length" if self._n_tokens == self.params.max_tokens else "stop"
+        if self._n_tokens == self.params.max_tokens:
+            return "length"
+        return "tool_calls" if self._answer.tool_calls else "stop"
 
     @property
     def completion(self) -> Completion:
