@@ -190,7 +190,7 @@ class Generation:
         self._answer.add(self._reader.feed(event.token))
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
-            self._engine.abort(self._ticket)
+            self._engine.abort(self._ticket, "stop")
             self._end("stop")
 
     def _end(self, reason: FinishReason) -> None:

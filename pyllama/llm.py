@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from pyllama.metrics import Metrics
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
 
@@ -68,12 +69,12 @@ class Llama:
             settings = settings_module.from_keywords(str(model), options)
         elif options:
             raise ConfigError(f"settings are complete; drop {', '.join(options)}")
+        self.settings: Settings = settings
         loaded = load(settings, hub.resolve(settings.model))
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
         self._n_slots = loaded.limits.n_slots
-        self._log_prompts = settings.log_prompts
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
         except BaseException:
@@ -227,7 +228,7 @@ class Llama:
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
         if max_tokens < 1:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
-        if self._log_prompts:
+        if self.settings.log_prompts:
             text = self.detokenize(prompt.tokens, special=True)
             logger.info("prompt of %s: %r", request_id, text)
         return Request(
@@ -268,6 +269,10 @@ class Llama:
             n_busy=engine.n_busy,
             n_waiting=engine.n_waiting,
         )
+
+    def metrics(self) -> Metrics:
+        """Return what the engine has done so far; never waits for it."""
+        return self._engine.metrics()
 
     def check_integrity(self) -> None:
         """Compare the scheduler's ledger of KV cells with llama.cpp's. Raises EngineError."""

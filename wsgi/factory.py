@@ -15,6 +15,7 @@ from . import errors
 from .anthropic.messages import Messages, TokenCount
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
+from .native.metrics import MetricsEndpoint
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -62,4 +63,5 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(path, responses)
         app.add_route(f"{path}/input_tokens", responses, suffix="count")
         app.add_route(f"{path}/{{response_id}}", responses, suffix="one")
+    app.add_route("/metrics", MetricsEndpoint(host))
     app.add_route("/", Root())

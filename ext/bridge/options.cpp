@@ -215,6 +215,7 @@ char * pyl_options_values(const pyl_options * options) {
             { "n_threads",    p.cpuparams.n_threads          },
             { "kv_unified",   p.kv_unified                   },
             { "swa_full",     p.swa_full                     },
+            { "metrics",      p.endpoint_metrics             },
             { "cache_prompt", p.cache_prompt                 },
             { "use_jinja",    p.use_jinja                    },
             { "chat_template", p.chat_template               },

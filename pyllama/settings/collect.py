@@ -153,6 +153,7 @@ class Collector:
                 key: json.loads(text) for key, text in values["template_kwargs"].items()
             },
             swa_full=values["swa_full"],
+            metrics=values["metrics"],
             kv_unified=values["kv_unified"],
             options=options,
             **own,

@@ -37,6 +37,8 @@ class Settings:
     use_jinja: bool = True
     template_kwargs: dict[str, Any] = field(default_factory=dict)
     swa_full: bool = False
+    metrics: bool = False
+    """Answer ``GET /metrics``."""
     kv_unified: bool = False
     """One pool of KV cells for all slots; otherwise each has a stream of its own."""
     options: tuple[tuple[str, ...], ...] = ()

@@ -30,7 +30,8 @@ HONOURED = frozenset(
         "typical repeat-last-n repeat-penalty presence-penalty frequency-penalty",
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
-        "host port cache-prompt jinja chat-template chat-template-file chat-template-kwargs",
+        "host port metrics cache-prompt",
+        "jinja chat-template chat-template-file chat-template-kwargs",
     )
     for name in group.split()
 )

@@ -27,7 +27,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.aborted: list[Ticket] = []
 
-    def abort(self, ticket: Ticket) -> None:
+    def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
         self.aborted.append(ticket)
         ticket.stream.close()
 
@@ -96,6 +96,7 @@ def test_a_stop_string_ends_the_answer() -> None:
     feed.finish("length")
     completion = feed.generation.result()
     assert (completion.text, completion.finish_reason) == ("b", "stop")
+    assert completion.stop_sequence == "\na"
     assert completion.usage.completion_tokens == 3
     assert feed.engine.aborted == [feed.ticket]
 
