@@ -123,6 +123,7 @@ class Generation:
             logprobs=self._answer.logprobs,
             prompt_logprobs=self._prompt_logprobs,
             parsed=self._parsed(),
+            stop_sequence=self._reader.stop_sequence,
         )
 
     def close(self) -> None:
