@@ -142,8 +142,8 @@ def fitting(lane: EngineLane, loaded: LoadedModel, seconds: float) -> Workload:
     n_tokens = max(8, min(64, int(0.006 * seconds * lane.decode([(1, 2, 3)], 8))))
     # In a unified pool n_ctx is the room of all slots together.
     room = min(_MAX_DEPTH, loaded.limits.n_cells // loaded.limits.n_slots - n_tokens)
-    # Filling every slot once shall take a sixteenth of the time.
-    wanted = int(rate * seconds / (16 * n_parallel)) // 64 * 64
+    # Filling every slot once shall take a twentieth of the time.
+    wanted = int(rate * seconds / (20 * n_parallel)) // 64 * 64
     depth = min(max(wanted, 64), room)
     if depth < _MIN_DEPTH:
         raise ConfigError("the context is too small to measure anything in it; raise --ctx-size")
