@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
+#include "lazy_memory.h"
 #include "options.h"
 
 #include "fit.h"
@@ -56,6 +57,7 @@ llama_context * pyl_context_new(
         cparams.n_outputs_max       = cparams.n_seq_max;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
+        pyl::make_host_memory_lazy();
         llama_context * ctx         = llama_init_from_model(model, cparams);
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
