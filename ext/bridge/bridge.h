@@ -59,7 +59,8 @@ PYL_API char * pyl_options_values(const pyl_options * options);
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
 PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
 
-// Makes a context for a model that was loaded with the same options, and warms it up.
+// Makes a context for a loaded model, and warms it up. The options are those that loaded the model,
+// or others that are finished: then what concerns the weights in them has no effect.
 // n_ctx_default: KV cells in all where the options name no context size.
 PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,

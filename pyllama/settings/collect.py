@@ -87,11 +87,15 @@ class Collector:
         """Take a command line."""
         arguments = iter(argv)
         own_by_arg = {own.arg: own for own in OWN.values()}
+        negated = {own.negation: own for own in OWN.values() if own.negation}
         seen: set[str] = set()
         for argument in arguments:
             arg, inline = argument, None
             if argument.startswith("--") and "=" in argument:
                 arg, _, inline = argument.partition("=")
+            if own := negated.get(_spelling(argument)):
+                self.own[own.name] = False
+                continue
             own = own_by_arg.get(_spelling(arg))
             n_values = 1 if own else table().by_argument(arg).n_values
             values = self._values(arg, arguments, n_values, inline)

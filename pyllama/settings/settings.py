@@ -31,6 +31,8 @@ class Settings:
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
     """Log the text of each prompt. Off: no text of a user reaches the log."""
+    tuned: bool = True
+    """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)
     """Defaults of requests that leave a parameter out."""
     chat_template: str | None = None

@@ -122,6 +122,18 @@ class OptionTable:
         self._check(option, spelling, spelling)
         return option
 
+    def canonical(self, arg: str) -> str:
+        """Return one spelling for all that mean the same; what is not in the table as it is."""
+        option = self._by_arg.get(arg)
+        if option is None:
+            return arg
+        return option.name if arg in option.args else f"no {option.name}"
+
+    def name(self, arg: str) -> str:
+        """Return the name of a spelling's option, negations included."""
+        option = self._by_arg.get(arg)
+        return arg if option is None else option.name
+
     def by_keyword(self, keyword: str, others: tuple[str, ...]) -> Option:
         """Return the option of a keyword argument, a long spelling with underscores.
 
