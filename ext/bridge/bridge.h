@@ -117,7 +117,8 @@ PYL_API void              pyl_chat_parser_free(pyl_chat_parser * parser);
 // The texts that end a free text somewhere in this format, as a JSON array.
 PYL_API char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser);
 
-// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}]}.
+// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}],
+// rest, is_open}. rest is what the format does not reach; is_open, that more has to follow in it.
 // NULL where neither the text nor any continuation of it is in the format.
 PYL_API char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len);
 
