@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import queue
 import time
 import uuid
 import weakref
@@ -14,14 +16,17 @@ from pyllama import settings as settings_module
 from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
+from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import Prompt, StopMatcher, TextCodec
+from pyllama.structured import ResponseForm
+from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from pyllama.metrics import Metrics
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
 
@@ -65,12 +70,12 @@ class Llama:
             settings = settings_module.from_keywords(str(model), options)
         elif options:
             raise ConfigError(f"settings are complete; drop {', '.join(options)}")
+        self.settings: Settings = settings
         loaded = load(settings, hub.resolve(settings.model))
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
         self._n_slots = loaded.limits.n_slots
-        self._log_prompts = settings.log_prompts
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
         except BaseException:
@@ -100,28 +105,53 @@ class Llama:
         messages: Sequence[Mapping[str, Any]],
         *,
         stream: Literal[False] = False,
-        **params: Any,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion: ...
     @overload
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: Literal[True], **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: Literal[True],
+        response_format: Any = None,
+        **options: Any,
     ) -> Generation: ...
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: bool = False, **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: bool = False,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion | Generation:
         """Answer a chat.
 
         Args:
             messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
             stream: return at once an iterator of deltas instead of the whole answer.
-            **params: generation parameters (``max_tokens``, ``temperature``, ``stop``, ...).
+            response_format: a Pydantic model, a JSON schema, or OpenAI's object: the answer has
+                this form, and :attr:`~pyllama.results.Completion.parsed` is the object.
+            **options: the fields of :class:`~pyllama.text.ChatOptions` (``tools``,
+                ``tool_choice``, ``enable_thinking``, ...) and generation parameters
+                (``max_tokens``, ``temperature``, ``stop``, ...).
 
         Raises:
-            InvalidRequest: messages or parameters are wrong; ContextOverflow if they are too long.
+            InvalidRequest: messages or options are wrong; ContextOverflow if they are too long.
             QueueFull: too many requests are waiting.
+            InvalidResponse: the answer does not have the form that was asked for.
         """
-        wanted = self.defaults.with_options(**params)
-        generation = self.start(self.chat_prompt(messages), wanted)
+        chat = {name: options.pop(name) for name in CHAT_OPTIONS & options.keys()}
+        form = ResponseForm.of(response_format)
+        if form is not None:
+            if "json_schema" in chat:
+                raise InvalidRequest(
+                    "response_format and json_schema say the same; give one", param="json_schema"
+                )
+            chat["json_schema"] = form.schema
+        wanted = self.defaults.with_options(**options)
+        generation = self.start(self.chat_prompt(messages, **chat), wanted)
+        generation.form = form
         return generation if stream else generation.result()
 
     @overload
@@ -160,20 +190,38 @@ class Llama:
     def chat_prompt(
         self,
         messages: Sequence[Mapping[str, Any]],
-        *,
-        template_kwargs: Mapping[str, Any] | None = None,
-        add_generation_prompt: bool = True,
+        **options: Any,
     ) -> Prompt:
-        """Render a chat with the model's template and tokenise it. Raises InvalidRequest."""
-        return self._open_codec.prompts.chat(
-            messages,
-            template_kwargs=template_kwargs,
-            add_generation_prompt=add_generation_prompt,
-        )
+        """Render a chat with the model's template and tokenise it.
 
-    def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
-        """Tokenise a text, or check token ids. Raises InvalidRequest."""
-        return self._open_codec.prompts.text(prompt)
+        Args:
+            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
+            **options: the fields of :class:`pyllama.text.ChatOptions`: ``tools``, ``tool_choice``,
+                ``json_schema``, ``enable_thinking``, ...
+
+        Raises:
+            InvalidRequest: messages or options are wrong; ``param`` names the field.
+        """
+        return self._open_codec.chats.prompt(messages, ChatOptions(**options))
+
+    def text_prompt(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        json_schema: Mapping[str, Any] | bool | None = None,
+        grammar: str | None = None,
+    ) -> Prompt:
+        """Tokenise a text, or check token ids.
+
+        Args:
+            prompt: the text, or token ids.
+            json_schema: what the answer must satisfy as JSON.
+            grammar: GBNF that the answer must follow.
+
+        Raises:
+            InvalidRequest: the prompt, the schema or the grammar cannot be used.
+        """
+        return self._open_codec.prompts.prompt(prompt, json_schema=json_schema, grammar=grammar)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
@@ -187,32 +235,67 @@ class Llama:
             Draining: the engine is shutting down.
             EngineError: the engine has stopped.
         """
+        request = self._request(prompt, params, request_id or uuid.uuid4().hex)
+        return self._begin(prompt, params, request)
+
+    def start_all(
+        self,
+        wanted: Sequence[tuple[Prompt, GenerationParams]],
+        *,
+        request_id: str | None = None,
+    ) -> Generations:
+        """Hand several prompts to the engine as one request: all of them are taken, or none.
+
+        Prompts that begin alike are computed once, so several answers to one prompt cost little
+        more than one. Returns at once; raises as :meth:`start`.
+        """
+        request_id = request_id or uuid.uuid4().hex
+        rings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        generations: list[Generation] = []
+        # What is wrong with any of them shows before the first is started.
+        requests = [self._request(*pair, request_id) for pair in wanted]
+        try:
+            for index, ((prompt, params), request) in enumerate(zip(wanted, requests, strict=True)):
+                ring = functools.partial(rings.put, index)
+                generations.append(self._begin(prompt, params, request, ring))
+        except BaseException:
+            for generation in generations:
+                generation.close()
+            raise
+        return Generations(generations, rings)
+
+    def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
         codec = self._open_codec
         codec.prompts.check(prompt.tokens)
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1:
+        if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
-        request = Request(
-            id=request_id or uuid.uuid4().hex,
+        if self.settings.log_prompts:
+            text = self.detokenize(prompt.tokens, special=True)
+            logger.info("prompt of %s: %r", request_id, text)
+        return Request(
+            id=request_id,
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt,
-            sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
+            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
+            prompt_logprobs=params.prompt_logprobs,
+            sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
-        if self._log_prompts:
-            text = self.detokenize(prompt.tokens, special=True)
-            logger.info("prompt of %s: %r", request.id, text)
-        return Generation(
-            self._engine,
-            self._engine.submit(request),
-            codec.detokenizer(),
-            StopMatcher((*params.stop, *prompt.stop)),
-            owner=self,
-        )
+
+    def _begin(
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        request: Request,
+        ring: Callable[[], None] | None = None,
+    ) -> Generation:
+        reader = self._open_codec.reader(prompt, params)
+        ticket = self._engine.submit(request, ring)
+        return Generation(self._engine, ticket, reader, prompt, owner=self)
 
     @property
     def _open_codec(self) -> TextCodec:
@@ -223,6 +306,12 @@ class Llama:
 
     # ---- life ---------------------------------------------------------------------------------
 
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token, of control tokens their names. Raises InvalidRequest."""
+        codec = self._open_codec
+        codec.prompts.check((token,))
+        return codec.vocab.piece(token, special=True)
+
     def status(self) -> EngineStatus:
         """Return what the engine is doing now."""
         engine = self._engine
@@ -232,6 +321,10 @@ class Llama:
             n_busy=engine.n_busy,
             n_waiting=engine.n_waiting,
         )
+
+    def metrics(self) -> Metrics:
+        """Return what the engine has done so far; never waits for it."""
+        return self._engine.metrics()
 
     def check_integrity(self) -> None:
         """Compare the scheduler's ledger of KV cells with llama.cpp's. Raises EngineError."""

@@ -2,7 +2,7 @@
 
 from pyllama.engine.engine import Engine, EngineState
 from pyllama.engine.host_memory import cache_bytes
-from pyllama.engine.loader import LoadedModel, load
+from pyllama.engine.loader import LoadedModel, another, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
@@ -16,6 +16,7 @@ __all__ = [
     "Runner",
     "StreamEvent",
     "TokenStream",
+    "another",
     "cache_bytes",
     "load",
     "make_sampler",
