@@ -14,6 +14,7 @@ from pyllama.text import Answer
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.engine import Ticket
+    from pyllama.results import TokenLogprobs
     from pyllama.text import AnswerReader, Prompt
 
 
@@ -41,6 +42,9 @@ class Generation:
         self._engine = engine
         self._ticket = ticket
         self._reader = reader
+        self.prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+        """One for each prompt token but the first, where they were asked for; known before the
+        first delta."""
         self._answer = Answer()
         self._n_tokens = 0
         self._n_cached = 0
@@ -111,6 +115,7 @@ class Generation:
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
             logprobs=self._answer.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
         )
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
 from pyllama.text import Prompt, TextCodec
+from pyllama.text.infill import infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -157,6 +158,10 @@ class Llama:
         data = self._open_codec.vocab.detokenize(list(tokens), special=special)
         return data.decode("utf-8", "replace")
 
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, which may be a part of a character; control tokens' names too."""
+        return self._open_codec.vocab.piece(token, special=True)
+
     # ---- in two steps, as a server needs it ---------------------------------------------------
 
     def chat_prompt(
@@ -176,6 +181,16 @@ class Llama:
     def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
         """Tokenise a text, or check token ids. Raises InvalidRequest."""
         return self._open_codec.prompts.text(prompt)
+
+    def infill_prompt(self, prefix: str | Sequence[int], suffix: str, **constraint: Any) -> Prompt:
+        """Ask for what stands between two texts; what else :meth:`text_prompt` takes, this does.
+
+        Raises:
+            Unsupported: the model was not made to fill in.
+            InvalidRequest: the prefix holds ids outside of the vocabulary.
+        """
+        tokens = infill_tokens(self._open_codec.vocab, prefix, suffix)
+        return self.text_prompt(tokens, **constraint)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None

@@ -46,6 +46,7 @@ def _add_routes(app: Application, host: Host) -> None:
     health = Health(host)
     for path in ("/v1/chat/completions", "/chat/completions"):
         app.add_route(path, chat)
+        app.add_route(f"{path}/input_tokens", chat, suffix="input_tokens")
     app.add_route("/v1/completions", completions)
     for path in ("/v1/models", "/models"):
         app.add_route(path, models)

@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyllama.errors import Cancelled, Draining, InvalidRequest
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
-from pyllama.results import Completion, Delta, FinishReason, ModelInfo, Timings, Usage
+from pyllama.results import (
+    Completion,
+    Delta,
+    FinishReason,
+    ModelInfo,
+    Timings,
+    TokenLogprobs,
+    Usage,
+)
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Step = str | OutputDelta | float | Exception
 """What a script is made of: what one token adds, seconds to wait, or a failure."""
@@ -34,6 +42,16 @@ INFO = ModelInfo(
     n_params=1000,
     size_bytes=4000,
 )
+
+
+FIRST_TOKEN = 2**20 + 2**17
+"""Id of the first token of every answer, the others count on; above the ids of prompts."""
+
+
+def fake_logprobs(token: int, n_top: int) -> TokenLogprobs:
+    """Make up how likely a token was: the higher its id, the less; the letters were likelier."""
+    top = tuple((ord("a") + i, -(i + 1) / 8) for i in range(n_top))
+    return TokenLogprobs(token=token, logprob=-token / 2**10, top=top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,17 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            logprobs=self._answer.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
         )
+
+    @property
+    def prompt_logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """One for each prompt token but the first, if they were asked for."""
+        n_top = self.params.prompt_logprobs
+        if n_top is None:
+            return ()
+        return tuple(fake_logprobs(token, n_top) for token in self.prompt.tokens[1:])
 
     @property
     def usage(self) -> Usage:
@@ -160,12 +188,17 @@ class FakeGeneration:
         piece = OutputDelta(content=step) if isinstance(step, str) else step
         self._answer.add(piece)
         self._is_whole = not self._steps
+        logprobs: tuple[TokenLogprobs, ...] = ()
+        if (n_top := self.params.logprobs) is not None:
+            logprobs = (fake_logprobs(FIRST_TOKEN + self._n_tokens - 1, n_top),)
+            self._answer.add_logprobs(logprobs[0])
         return Delta(
             text=piece.content,
             n_tokens=self._n_tokens,
             finish_reason=self.finish_reason if self._is_whole else None,
             reasoning=piece.reasoning,
             tool_calls=piece.tool_calls,
+            logprobs=logprobs,
         )
 
     def _check_whole(self) -> None:
@@ -225,6 +258,29 @@ class FakeLlama:
             raise InvalidRequest("prompt must not be empty", param="prompt")
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
         return FakePrompt(tokens=tokens, source=prompt, options=options)
+
+    def infill_prompt(self, prefix: str, suffix: str, **options: Any) -> FakePrompt:
+        """Make a prompt that remembers both."""
+        return FakePrompt(tokens=(1, 2, 3), source=(prefix, suffix), options=options)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return one token for each character."""
+        return list(map(ord, text))
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
+        """Return one character for each token."""
+        return "".join(map(chr, tokens))
+
+    def piece(self, token: int) -> bytes:
+        """Return a character's bytes, or those of a step of the script."""
+        if token < FIRST_TOKEN:
+            return chr(token).encode()
+        step = [step for step in self.script if not isinstance(step, float)][token - FIRST_TOKEN]
+        assert not isinstance(step, Exception)
+        if isinstance(step, str):
+            return step.encode()
+        calls = "".join(call.arguments for call in step.tool_calls)
+        return (step.reasoning + step.content + calls).encode()
 
     def start_all(
         self,

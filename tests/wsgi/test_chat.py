@@ -163,16 +163,23 @@ def test_template_options_reach_the_template(client: httpx.Client, llm: FakeLlam
     """``chat_template_kwargs`` and ``add_generation_prompt`` are handed on."""
     post(client, chat_template_kwargs={"enable_thinking": False}, add_generation_prompt=False)
     prompt = llm.generations[-1].prompt
-    assert prompt.options["template_kwargs"] == {"enable_thinking": False}
-    assert prompt.options["add_generation_prompt"] is False
+    assert prompt.options == {
+        "template_kwargs": {"enable_thinking": False},
+        "add_generation_prompt": False,
+    }
 
 
 def test_text_parts_and_history_reach_the_template(client: httpx.Client, llm: FakeLlama) -> None:
-    """All roles, lists of text parts, and members such as tool calls pass through."""
+    """All roles, lists of text parts, calls and their results pass through."""
+    function = {"name": "add", "arguments": '{"a": 1}'}
     messages = [
         {"role": "developer", "content": "Be short."},
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "type": "function", "function": function}],
+        },
         {"role": "tool", "tool_call_id": "1", "content": "3"},
     ]
     assert client.post(URL, json={"messages": messages}).status_code == 200
