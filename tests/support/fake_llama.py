@@ -86,6 +86,8 @@ class FakeGeneration:
         self.request_id = request_id
         self.is_over = threading.Event()
         self.was_aborted = False
+        self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
+        """Those of each step, in place of made-up ones."""
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -114,9 +116,8 @@ class FakeGeneration:
 
     def __next__(self) -> Delta:
         """Return the next delta."""
-        delta = self.poll()
-        if delta is None:
-            raise StopIteration
+        while (delta := self.poll()) is None:
+            pass
         return delta
 
     def close(self) -> None:
@@ -179,7 +180,7 @@ class FakeGeneration:
             queue_ms=5.0,
         )
 
-    def _play(self) -> Delta:
+    def _play(self) -> Delta | None:
         step = self._steps.popleft() if self._steps else ""
         if isinstance(step, Exception):
             raise step
@@ -191,15 +192,11 @@ class FakeGeneration:
         logprobs: tuple[TokenLogprobs, ...] = ()
         if (n_top := self.params.logprobs) is not None:
             logprobs = (fake_logprobs(FIRST_TOKEN + self._n_tokens - 1, n_top),)
-            self._answer.add_logprobs(logprobs[0])
-        return Delta(
-            text=piece.content,
-            n_tokens=self._n_tokens,
-            finish_reason=self.finish_reason if self._is_whole else None,
-            reasoning=piece.reasoning,
-            tool_calls=piece.tool_calls,
-            logprobs=logprobs,
-        )
+        if self.fixed_logprobs is not None:
+            logprobs = self.fixed_logprobs
+        for item in logprobs:
+            self._answer.add_logprobs(item)
+        return self._answer.take(self._n_tokens, self.finish_reason if self._is_whole else None)
 
     def _check_whole(self) -> None:
         if not self._is_whole:
