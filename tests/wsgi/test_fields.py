@@ -19,8 +19,6 @@ CHAT = Schema("wsgi.openai", "chat.json")
 COMPLETION = Schema("wsgi.openai", "completion.json")
 
 ASKING: dict[str, Any] = {
-    "adaptive_target": 0.5,
-    "post_sampling_probs": True,
     "n_keep": 4,
     "n_discard": 2,
     "n_indent": 1,

@@ -28,23 +28,22 @@ def params(client: httpx.Client, llm: FakeLlama, **body: Any) -> GenerationParam
         ([[42, -100], [7, False]], {42: -100.0, 7: -math.inf}),
         ({"ab": 2}, {97: 2.0, 98: 2.0}),
         ([["ab", False]], {97: -math.inf, 98: -math.inf}),
-        ([[1, 2], [1, 3]], {1: 3.0}),
+        ([[1, 2], [1, 3]], {1: 5.0}),
     ],
 )
 def test_biases_have_two_forms(
     client: httpx.Client, llm: FakeLlama, value: Any, biases: dict[int, float]
 ) -> None:
     """An object or a list of pairs; ids or texts; numbers, or false for never."""
-    asked: Any = params(client, llm, logit_bias=value)
-    assert dict(asked.logit_bias) == biases
+    assert dict(params(client, llm, logit_bias=value).sampling.logit_bias) == biases
 
 
 @pytest.mark.parametrize(
     ("value", "param"),
     [
-        ({"1": "x"}, "logit_bias.1"),
-        ({"1": True}, "logit_bias.1"),
-        ({"1": None}, "logit_bias.1"),
+        ({"1": "x"}, "logit_bias"),
+        ({"1": True}, "logit_bias"),
+        ({"1": None}, "logit_bias"),
         ({"100": 1}, "logit_bias.100"),
         ({"-1": 1}, "logit_bias.-1"),
         ([1], "logit_bias[0]"),
@@ -64,22 +63,22 @@ def test_wrong_biases_are_refused(client: httpx.Client, value: Any, param: str) 
 
 def test_samplers_are_names_or_letters(client: httpx.Client, llm: FakeLlama) -> None:
     """llama-server's short form is a letter for each sampler."""
-    names: Any = params(client, llm, samplers=["top_k", "temperature"])
-    letters: Any = params(client, llm, samplers="kt")
-    assert names.samplers == letters.samplers == ("top_k", "temperature")
+    names = params(client, llm, samplers=["top_k", "temperature"])
+    letters = params(client, llm, samplers="kt")
+    assert names.sampling.samplers == letters.sampling.samplers == ("top_k", "temperature")
 
 
 def test_unknown_letter_is_refused(client: httpx.Client) -> None:
-    """A letter that stands for no sampler is named."""
+    """What is neither a sampler nor a row of their letters is named."""
     response = client.post(URL, json={"prompt": "a", "samplers": "kq"})
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, "samplers")
-    assert "'q'" in error["message"]
+    assert "'kq'" in error["message"]
 
 
 def test_breakers_reach_the_engine(client: httpx.Client, llm: FakeLlama) -> None:
     """DRY's sequence breakers are a list of strings, which must not be empty."""
-    asked: Any = params(client, llm, dry_sequence_breakers=["\n", "*"])
-    assert tuple(asked.dry_sequence_breakers) == ("\n", "*")
+    asked = params(client, llm, dry_sequence_breakers=["\n", "*"])
+    assert asked.sampling.dry_sequence_breakers == ("\n", "*")
     body = {"prompt": "a", "dry_sequence_breakers": []}
     assert client.post(URL, json=body).status_code == 400

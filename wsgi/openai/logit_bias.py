@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
     from pyllama import Llama
 
 
-def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> dict[int, float]:
-    """Return the bias of each token id.
+def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> list[tuple[int, Any]]:
+    """Return token ids and their biases.
 
     OpenAI's form is an object of token ids, ``{"42": -100}``. llama-server's also takes a list of
     pairs; a text instead of an id, which stands for each of its tokens; and ``false``, which bans.
@@ -22,11 +21,8 @@ def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> dic
     Raises:
         InvalidRequest: an entry has another form, or an id is none of the vocabulary.
     """
-    biases: dict[int, float] = {}
+    biases: list[tuple[int, Any]] = []
     for token, bias, path in _entries(value):
-        if bias is not False and (isinstance(bias, bool) or not isinstance(bias, (int, float))):
-            raise InvalidRequest(f"{path} must have a number or false as its bias", param=path)
-        number = -math.inf if bias is False else float(bias)
         tokens = [token] if isinstance(token, int) else llm.tokenize(token)
         for token_id in tokens:
             if not 0 <= token_id < llm.info.n_vocab:
@@ -34,7 +30,7 @@ def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> dic
                     f"{path} must be for a token id below {llm.info.n_vocab}, not {token_id}",
                     param=path,
                 )
-            biases[token_id] = number
+            biases.append((token_id, bias))
     return biases
 
 

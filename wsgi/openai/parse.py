@@ -17,27 +17,12 @@ if TYPE_CHECKING:
 
     from pyllama import Llama
 
-# What these fields mean depends on the route, or has several forms.
-_READ_APART = {"logit_bias", "logprobs", "prompt_logprobs", "samplers"}
+# What these fields mean depends on the route or the vocabulary.
+_READ_APART = {"logit_bias", "logprobs", "prompt_logprobs"}
 _OPTIONS = frozenset(GenerationParams.names()) - _READ_APART
 
 _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
 _COUNTS = ("n", "n_cmpl")
-
-# llama.cpp's letters for its samplers, as in "edskypmxt".
-_SAMPLER_LETTERS = {
-    "d": "dry",
-    "k": "top_k",
-    "y": "typ_p",
-    "p": "top_p",
-    "s": "top_n_sigma",
-    "m": "min_p",
-    "t": "temperature",
-    "x": "xtc",
-    "i": "infill",
-    "e": "penalties",
-    "a": "adaptive_p",
-}
 
 # The seed above asks llama.cpp to draw one.
 _N_SEEDS = 2**32 - 1
@@ -76,8 +61,6 @@ def generation_fields(
         options["max_tokens"] = _whole(max_tokens)
     if fields.get("logit_bias"):
         options["logit_bias"] = read_logit_bias(fields["logit_bias"], llm)
-    if fields.get("samplers"):
-        options["samplers"] = _samplers(fields["samplers"])
     if logprobs is not None:
         options["logprobs"] = logprobs
     ping_s = fields.get("sse_ping_interval", PING_S)
@@ -130,20 +113,6 @@ def one_of(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
             param=given[0],
         )
     return value
-
-
-def _samplers(value: str | list[str]) -> tuple[str, ...]:
-    if isinstance(value, list):
-        return tuple(value)
-    unknown = sorted(set(value) - _SAMPLER_LETTERS.keys())
-    if unknown:
-        letters = "".join(_SAMPLER_LETTERS)
-        raise InvalidRequest(
-            f"samplers must be a list of names, or some of the letters {letters}, "
-            f"not {unknown[0]!r}",
-            param="samplers",
-        )
-    return tuple(_SAMPLER_LETTERS[letter] for letter in value)
 
 
 def _whole(value: Any) -> Any:

@@ -25,8 +25,6 @@ def _above(limit: int) -> Callable[[Any], bool]:
 _LEAVE_OUT = "leave it out"
 
 _COMMON = (
-    Refusal("adaptive_target", _above(-1), _LEAVE_OUT),
-    Refusal("post_sampling_probs", bool, _LEAVE_OUT),
     Refusal("n_keep", bool, _LEAVE_OUT),
     Refusal("n_discard", bool, _LEAVE_OUT),
     Refusal("n_indent", bool, _LEAVE_OUT),
