@@ -143,15 +143,27 @@ class Llama:
         generation = self.start(self.text_prompt(prompt), wanted)
         return generation if stream else generation.result()
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+    def tokenize(
+        self,
+        text: str,
+        *,
+        special: bool = False,
+        add_special: bool | None = None,
+        parse_special: bool | None = None,
+    ) -> list[int]:
         """Return the token ids of a text.
 
         Args:
             text: the text.
-            special: add the vocabulary's BOS and EOS, and read ``<|im_end|>`` and its like as
-                the control tokens that they name.
+            special: both of the following.
+            add_special: add the vocabulary's BOS and EOS.
+            parse_special: read ``<|im_end|>`` and its like as the control tokens that they name.
         """
-        return self._open_codec.vocab.tokenize(text, add_special=special, parse_special=special)
+        return self._open_codec.vocab.tokenize(
+            text,
+            add_special=special if add_special is None else add_special,
+            parse_special=special if parse_special is None else parse_special,
+        )
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
         """Return the text of token ids; with ``special`` the control tokens' names too."""

@@ -14,6 +14,7 @@ from falcon.media import JSONHandler
 from . import errors
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
+from .native.tokens import ApplyTemplate, Detokenize, Tokenize
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -54,4 +55,7 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/{{model_id:path}}", models, suffix="one")
     for path in ("/health", "/v1/health"):
         app.add_route(path, health)
+    app.add_route("/tokenize", Tokenize(host))
+    app.add_route("/detokenize", Detokenize(host))
+    app.add_route("/apply-template", ApplyTemplate(host))
     app.add_route("/", Root())

@@ -260,7 +260,7 @@ class FakeLlama:
         """Make a prompt that remembers both."""
         return FakePrompt(tokens=(1, 2, 3), source=(prefix, suffix), options=options)
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+    def tokenize(self, text: str, **_options: bool) -> list[int]:
         """Return one token for each character."""
         return list(map(ord, text))
 
