@@ -171,10 +171,11 @@ class Scheduler:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
             decoding = [sequence for sequence in self.running if sequence.is_decoding]
+        depths = [other.n_past for other in self.running if not other.is_decoding]
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,
-            n_prompt_left=self._budget.tokens(len(decoding)),
+            n_prompt_left=self._budget.tokens(len(decoding), len(depths), max(depths, default=0)),
         )
         for sequence in decoding:
             builder.add_decode(sequence, _slot_of(sequence).id)
