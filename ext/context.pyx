@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
-from pyllama._ext.bridge cimport pyl_context_new, pyl_decode
+from pyllama._ext.bridge cimport pyl_context_new, pyl_decode, pyl_n_outputs_max
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
 from pyllama._ext.llama cimport (
@@ -90,7 +90,7 @@ cdef class Context:
         cdef llama_batch raw = batch.raw
         cdef int32_t i
         cdef int32_t status = 0
-        cdef int32_t n_outputs = 0
+        cdef uint32_t n_outputs = 0
         cdef int32_t n_seq_max = llama_n_seq_max(ctx)
         cdef bint is_done
         if raw.n_tokens < 1:
@@ -105,8 +105,9 @@ cdef class Context:
             if not 0 <= raw.seq_id[i][0] < n_seq_max:
                 raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, {n_seq_max})")
             n_outputs += raw.logits[i] != 0
-        if n_outputs > n_seq_max:
-            raise ValueError(f"{n_outputs} rows of logits, n_seq_max is {n_seq_max}")
+        # Past its output buffer llama.cpp ends the process.
+        if n_outputs > self.n_outputs_max:
+            raise ValueError(f"{n_outputs} rows of logits, n_outputs_max is {self.n_outputs_max}")
         # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
             is_done = pyl_decode(ctx, &raw, &status)
@@ -162,6 +163,10 @@ cdef class Context:
     @property
     def n_seq_max(self):
         return llama_n_seq_max(self.checked())
+
+    @property
+    def n_outputs_max(self):
+        return pyl_n_outputs_max(self.model.ptr, llama_n_seq_max(self.checked()))
 
     @property
     def n_threads(self):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
-from pyllama.sched import Finished, Started, TokenSampled
+from pyllama.sched import Finished, PromptScored, Started, TokenSampled
 from pyllama.text import Answer
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ class Generation:
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
+            elif isinstance(event, PromptScored):
+                self.prompt_logprobs = event.logprobs
             else:
                 self._begin(event)
             if self._finish_reason is not None:
@@ -192,9 +194,11 @@ class Generation:
         if self._n_tokens == 1:
             self._first_token_s = event.now_s
         self._answer.add(self._reader.feed(event.token))
+        if event.logprobs is not None:
+            self._answer.add_logprobs(event.logprobs)
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
-            self._engine.abort(self._ticket)
+            self._engine.abort(self._ticket, "stop")
             self._end("stop")
 
     def _end(self, reason: FinishReason) -> None:

@@ -14,6 +14,7 @@ from falcon.media import JSONHandler
 from . import errors
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
+from .native.metrics import MetricsEndpoint
 from .native.tokens import ApplyTemplate, Detokenize, Tokenize
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
@@ -55,6 +56,7 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/{{model_id:path}}", models, suffix="one")
     for path in ("/health", "/v1/health"):
         app.add_route(path, health)
+    app.add_route("/metrics", MetricsEndpoint(host))
     app.add_route("/tokenize", Tokenize(host))
     app.add_route("/detokenize", Detokenize(host))
     app.add_route("/apply-template", ApplyTemplate(host))

@@ -52,7 +52,7 @@ class Context:
 
         Raises:
             ValueError: the batch is empty, longer than ``n_batch``, asks for more than
-                ``n_seq_max`` rows of logits, or holds a token or sequence id out of range.
+                ``n_outputs_max`` rows of logits, or holds a token or sequence id out of range.
             NativeError: llama.cpp refused it, as where positions of a sequence leave a gap. The
                 KV cells of the sequences are as they were.
             RuntimeError: the context is closed.
@@ -137,6 +137,10 @@ class Context:
 
         Source: ``llama_n_seq_max``.
         """
+
+    @property
+    def n_outputs_max(self) -> int:
+        """Rows of logits that a batch may ask for: one a sequence, and some to score prompts."""
 
     @property
     def n_threads(self) -> int:

@@ -112,6 +112,7 @@ def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) ->
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
+        n_scored=context.n_outputs_max - context.n_seq_max,
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (has_state or has_window),
     )

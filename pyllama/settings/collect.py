@@ -43,9 +43,14 @@ _SAMPLING_OPTIONS = {
     "--mirostat": "mirostat",
     "--mirostat-lr": "mirostat_eta",
     "--mirostat-ent": "mirostat_tau",
+    "--adaptive-target": "adaptive_target",
+    "--adaptive-decay": "adaptive_decay",
 }
 # Options that add up where a command line has them several times; of others the last one counts.
-_REPEATABLE = {"--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"}
+_REPEATABLE = {
+    *("--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"),
+    *("--logit-bias", "--dry-sequence-breaker"),
+}
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
 _DEFAULT_PORT = 8000
@@ -130,6 +135,7 @@ class Collector:
             for option, parameter in _SAMPLING_OPTIONS.items()
             if option in native
         }
+        defaults |= _listed_parameters(native, values["sampling"])
         if "--predict" in native:
             defaults["max_tokens"] = values["n_predict"]
         if "--cache-prompt" in native:
@@ -152,7 +158,11 @@ class Collector:
             template_kwargs={
                 key: json.loads(text) for key, text in values["template_kwargs"].items()
             },
+            reasoning_format=values["reasoning_format"],
+            reasoning_budget=values["reasoning_budget"],
+            reasoning_budget_message=values["reasoning_budget_message"],
             swa_full=values["swa_full"],
+            metrics=values["metrics"],
             kv_unified=values["kv_unified"],
             options=options,
             **own,
@@ -226,6 +236,27 @@ def _read_back(options: Sequence[tuple[str, ...]]) -> dict[str, Any]:
 def _as_parameter(name: str, value: Any) -> Any:
     # JSON does not tell 1 from 1.0, the parameters do.
     return SAMPLING_TYPES[name](value)
+
+
+def _listed_parameters(
+    native: Mapping[str, tuple[tuple[str, ...], ...]], sampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that are lists, as far as flags say something of them."""
+    found: dict[str, Any] = {}
+    # llama.cpp drops a name that it does not know, so that the text itself is read.
+    if "--samplers" in native:
+        found["samplers"] = native["--samplers"][-1][1].split(";")
+    if "--sampler-seq" in native:
+        if found:
+            raise ConfigError("--samplers and --sampler-seq say the same; give one of them")
+        found["samplers"] = native["--sampler-seq"][-1][1]
+    # It forgets its default breakers once in a process: the flags themselves are read.
+    for _, text in native.get("--dry-sequence-breaker", ()):
+        earlier = found.get("dry_sequence_breakers", ())
+        found["dry_sequence_breakers"] = () if text == "none" else (*earlier, text)
+    if "--logit-bias" in native:
+        found["logit_bias"] = sampling["logit_bias"]
+    return found
 
 
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:

@@ -30,7 +30,11 @@ HONOURED = frozenset(
         "typical repeat-last-n repeat-penalty presence-penalty frequency-penalty",
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
-        "host port cache-prompt jinja chat-template chat-template-file chat-template-kwargs",
+        "adaptive-target adaptive-decay samplers sampler-seq dry-sequence-breaker logit-bias",
+        "host port metrics cache-prompt",
+        "jinja chat-template chat-template-file chat-template-kwargs",
+        "reasoning reasoning-format reasoning-effort reasoning-preserve",
+        "reasoning-budget reasoning-budget-message",
     )
     for name in group.split()
 )

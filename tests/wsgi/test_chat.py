@@ -119,6 +119,9 @@ def test_every_option_reaches_the_engine(client: httpx.Client, llm: FakeLlama) -
     }
     values |= {"temperature": 0.5, "top_p": 0.5, "min_p": 0.25, "ignore_eos": True}
     values |= {"cache_prompt": False, "stop": ["a", "b"], "typical_p": 0.75}
+    values |= {"samplers": ["top_k"], "logit_bias": [[3, 1.5], [4, False]]}
+    values |= {"dry_sequence_breakers": ["."], "adaptive_target": 0.5}
+    values |= {"post_sampling_probs": True}
     body = {name.replace("_", "-"): value for name, value in values.items()}
     assert post(client, **body).status_code == 200
     assert params(llm).as_dict() == values

@@ -128,11 +128,14 @@ def test_memory_for_unknown_names_is_bounded(caplog: pytest.LogCaptureFixture) -
     assert max(len(record.getMessage()) for record in caplog.records) < 150
 
 
-@pytest.mark.parametrize("schema", [CHAT, COMPLETION])
-def test_schemas_know_every_generation_parameter(schema: Schema) -> None:
+@pytest.mark.parametrize(
+    ("schema", "refusals"), [(CHAT, CHAT_REFUSALS), (COMPLETION, COMPLETION_REFUSALS)]
+)
+def test_every_generation_parameter_is_known(schema: Schema, refusals: Any) -> None:
     """A parameter that is new in the library cannot be forgotten here."""
+    refused = {refusal.name for refusal in refusals}
     # Log probabilities of a prompt are asked for with echo.
-    assert set(GenerationParams.names()) - {"prompt_logprobs"} <= schema.names
+    assert set(GenerationParams.names()) - {"prompt_logprobs"} <= schema.names | refused
 
 
 @pytest.mark.parametrize("schema", [CHAT, COMPLETION])
