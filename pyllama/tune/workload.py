@@ -13,6 +13,7 @@ from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
 from pyllama.sched import Finished, Request, Started, TokenSampled
 from pyllama.settings import Settings
+from pyllama.text import Prompt
 from pyllama.tune.space import DECODE_ALL, DECODE_ONE, PREFILL
 
 # More slots than these say nothing new, and each has to be filled first.
@@ -114,7 +115,7 @@ class EngineLane:
                     max_tokens=n_tokens,
                     arrival_s=time.monotonic(),
                     sampler=make_sampler(
-                        self._loaded.model, _PARAMS, prompt, self._loaded.limits.n_ctx_seq
+                        self._loaded.model, _PARAMS, Prompt(prompt), self._loaded.limits.n_ctx_seq
                     ),
                 )
             )
