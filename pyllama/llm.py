@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import hub
 from pyllama import settings as settings_module
-from pyllama.engine import Engine, LlamaRunner, load, make_sampler
+from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.generations import Generations
@@ -87,6 +87,7 @@ class Llama:
             loaded.limits,
             max_queue=settings.max_queue,
             step_s=settings.step_ms / 1e3,
+            max_ram_bytes=cache_bytes(settings.cache_ram),
             on_stop=loaded.context.close,
         )
         # Without a close() the thread ends with the last reference, or with the interpreter.

@@ -1,6 +1,7 @@
 """The thread that owns the context: loader, runner, streams, loop."""
 
 from pyllama.engine.engine import Engine, EngineState
+from pyllama.engine.host_memory import cache_bytes
 from pyllama.engine.loader import LoadedModel, another, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
@@ -16,6 +17,7 @@ __all__ = [
     "StreamEvent",
     "TokenStream",
     "another",
+    "cache_bytes",
     "load",
     "make_sampler",
 ]

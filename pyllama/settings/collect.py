@@ -168,6 +168,7 @@ class Collector:
             swa_full=values["swa_full"],
             metrics=values["metrics"],
             kv_unified=values["kv_unified"],
+            cache_ram=values["cache_ram"] if "--cache-ram" in native else None,
             options=options,
             **own,
         )
