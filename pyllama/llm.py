@@ -199,10 +199,12 @@ class Llama:
         return data.decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
-        """Return the bytes of a token, of control tokens their names. Raises InvalidRequest."""
-        codec = self._open_codec
-        codec.prompts.check((token,))
-        return codec.vocab.piece(token, special=True)
+        """Return a token's bytes, which may be a part of a character; control tokens' names too.
+
+        Raises:
+            ValueError: there is no such token.
+        """
+        return self._open_codec.vocab.piece(token, special=True)
 
     # ---- in two steps, as a server needs it ---------------------------------------------------
 
