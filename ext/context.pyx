@@ -48,15 +48,16 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None, uint32_t n_ctx_default):
+    def __cinit__(self, Model model not None, uint32_t n_ctx_default, uint32_t n_rows=0):
         self.model = model
         with nogil:
             self.ptr = pyl_context_new(
-                model.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
+                model.options.ptr, model.ptr, n_ctx_default, n_rows, _should_abort, &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
         self._n_seq_ids = _n_seq_ids(self.ptr, model)
+        self._n_rows = max(n_rows, llama_n_seq_max(self.ptr))
 
     def __del__(self):
         # Here and not in __dealloc__: the warning may keep a reference to its source.
@@ -105,8 +106,8 @@ cdef class Context:
             if not 0 <= raw.seq_id[i][0] < n_seq_max:
                 raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, {n_seq_max})")
             n_outputs += raw.logits[i] != 0
-        if n_outputs > n_seq_max:
-            raise ValueError(f"{n_outputs} rows of logits, n_seq_max is {n_seq_max}")
+        if n_outputs > self._n_rows:
+            raise ValueError(f"{n_outputs} rows of logits, there is room for {self._n_rows}")
         # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
             is_done = pyl_decode(ctx, &raw, &status)

@@ -81,6 +81,7 @@ class Llama:
             loaded.limits,
             max_queue=settings.max_queue,
             step_s=settings.step_ms / 1e3,
+            drafter=loaded.drafter,
             on_stop=loaded.context.close,
         )
         # Without a close() the thread ends with the last reference, or with the interpreter.

@@ -54,6 +54,9 @@ PYL_API bool pyl_options_finish(pyl_options * options);
 // The values that pyllama reads back, as a JSON object.
 PYL_API char * pyl_options_values(const pyl_options * options);
 
+// Most tokens that speculative decoding guesses ahead; 0 where it is off.
+PYL_API int32_t pyl_options_n_draft(const pyl_options * options);
+
 // ---- model and context --------------------------------------------------------------------------
 
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
@@ -61,8 +64,9 @@ PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * 
 
 // Makes a context for a model that was loaded with the same options, and warms it up.
 // n_ctx_default: KV cells in all where the options name no context size.
+// n_rows: rows of logits that a batch may ask for; never fewer than one a sequence id.
 PYL_API struct llama_context * pyl_context_new(
-    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
+    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_rows,
     ggml_abort_callback abort_callback, void * abort_data);
 
 // llama_decode, and waits for the result. llama.cpp allocates in there, and throws where that fails.
@@ -109,6 +113,37 @@ PYL_API bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token 
 // rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token.
 PYL_API bool pyl_sample_rows(
     struct llama_context * ctx, pyl_sampler * const * samplers, const int32_t * rows, size_t n, llama_token * tokens);
+
+// Samples and accepts from consecutive rows until a token differs from the draft, or all of it was
+// drawn. row is the batch index before the draft's first token; draft[i] was computed in row + 1 + i.
+// *n_accepted tokens of the draft were drawn, then *token, for which nothing is computed yet.
+PYL_API bool pyl_sample_verify(
+    struct llama_context * ctx, pyl_sampler * sampler, int32_t row, const llama_token * draft, size_t n_draft,
+    llama_token * token, size_t * n_accepted);
+
+// ---- speculative decoding ---------------------------------------------------------------------------
+
+// Drafts by looking n-grams up in what was said before. One lane follows one sequence.
+typedef struct pyl_drafter pyl_drafter;
+
+// options: with --spec-type of the n-gram kinds only; at least one.
+PYL_API pyl_drafter * pyl_drafter_new(const pyl_options * options, int32_t n_lanes);
+PYL_API void          pyl_drafter_free(pyl_drafter * drafter);
+
+// Makes a lane follow a new sequence, of which nothing is known yet.
+PYL_API bool pyl_drafter_begin(pyl_drafter * drafter, int32_t lane, const llama_token * prompt, size_t n_prompt);
+
+// Appends what a sequence grew by, and guesses what follows: up to n_max tokens. Returns how many,
+// or -1.
+PYL_API int32_t pyl_drafter_draft(
+    pyl_drafter * drafter, int32_t lane, const llama_token * tokens, size_t n_tokens, int32_t n_max,
+    llama_token * draft);
+
+// Tells how many tokens of a lane's last draft were right. The lookups learn from it.
+PYL_API bool pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_accepted);
+
+// Frees what a lane remembers.
+PYL_API bool pyl_drafter_end(pyl_drafter * drafter, int32_t lane);
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
 }
 
 llama_context * pyl_context_new(
-    pyl_options * options, llama_model * model, uint32_t n_ctx_default,
+    pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_rows,
     ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
         if (!options->is_loaded) {
@@ -54,8 +54,8 @@ llama_context * pyl_context_new(
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);
         }
-        // One row of logits a sequence and step: the output buffer needs no more.
-        cparams.n_outputs_max       = cparams.n_seq_max;
+        // One row of logits a sequence and step, and one a drafted token: no more is ever asked for.
+        cparams.n_outputs_max       = std::max(cparams.n_seq_max, n_rows);
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
         llama_context * ctx         = llama_init_from_model(model, cparams);

@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
+#include "sampler.h"
 
 #include "json.h"
 #include "sampling.h"
@@ -101,7 +102,9 @@ llama_token argmax(const pyl_sampler & sampler, float * logits) {
     throw std::runtime_error("the logits hold no number");
 }
 
-llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
+}  // namespace
+
+llama_token pyl::sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
     // A negative row would count from the end; the chain ends the process on a row without logits.
     float * logits = row < 0 ? nullptr : llama_get_logits_ith(ctx, row);
     if (logits == nullptr) {
@@ -114,8 +117,6 @@ llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) 
     common_sampler_accept(sampler.chain.get(), token, true);
     return token;
 }
-
-}  // namespace
 
 pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
     return pyl::guarded(static_cast<pyl_sampler *>(nullptr), [&] {
@@ -162,7 +163,7 @@ bool pyl_sample_rows(
     return pyl::guarded(false, [&] {
         llama_synchronize(ctx);
         for (size_t i = 0; i < n; ++i) {
-            tokens[i] = sample_row(*samplers[i], ctx, rows[i]);
+            tokens[i] = pyl::sample_row(*samplers[i], ctx, rows[i]);
         }
         return true;
     });

@@ -47,3 +47,15 @@ class Batch:
             ValueError: the range is not inside ``tokens``, or the batch is too small for it. The
                 batch is unchanged.
         """
+
+    def add_draft(self, draft: tuple[int, ...], start: int, seq_id: int) -> None:
+        """Append guessed tokens behind those of :meth:`add`, each with a row of logits.
+
+        Args:
+            draft: token ids, shape (n_draft,).
+            start: position of the first.
+            seq_id: sequence whose KV cells they extend.
+
+        Raises:
+            ValueError: the position is negative, or the batch is too small. The batch is unchanged.
+        """

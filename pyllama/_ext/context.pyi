@@ -28,6 +28,7 @@ class Context:
     Args:
         model: the model.
         n_ctx_default: KV cells in all where the options name no context size.
+        n_rows: rows of logits that one batch may ask for; one for each sequence id if that is more.
 
     Raises:
         NativeError: llama.cpp refused the parameters, or memory ran out.
@@ -35,7 +36,7 @@ class Context:
     Source: ``llama_init_from_model``.
     """
 
-    def __new__(cls, model: Model, n_ctx_default: int) -> Context: ...
+    def __new__(cls, model: Model, n_ctx_default: int, n_rows: int = 0) -> Context: ...
     def close(self) -> None:
         """Free the context; every call after the first does nothing. Releases the GIL.
 

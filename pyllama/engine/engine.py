@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyllama.engine.runner import Runner
-    from pyllama.sched import Event, Limits, Sequence
+    from pyllama.sched import Drafter, Event, Limits, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Engine:
         limits: what the runner's context can hold.
         max_queue: requests that may wait beside those that run.
         step_s: target duration of a step with decoding sequences, seconds.
+        drafter: guesses ahead, on the engine thread; None decodes token by token.
         on_stop: called on the engine thread as its last act, to free what the thread owned.
     """
 
@@ -63,11 +64,12 @@ class Engine:
         *,
         max_queue: int,
         step_s: float = 0.4,
+        drafter: Drafter | None = None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
         self._max_accepted = limits.n_slots + max_queue
-        self._scheduler = Scheduler(limits, step_s=step_s)
+        self._scheduler = Scheduler(limits, step_s=step_s, drafter=drafter)
         self._on_stop = on_stop
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._tickets: dict[Sequence, Ticket] = {}

@@ -13,7 +13,9 @@ from pyllama._ext.context import Context
 from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
+from pyllama._ext.speculative import NgramLookup
 from pyllama._ext.vocab import Vocab
+from pyllama.engine.drafts import NgramDrafter
 from pyllama.errors import ModelLoadError, NativeError
 from pyllama.results import ModelInfo
 from pyllama.sched import Limits
@@ -42,6 +44,8 @@ class LoadedModel:
     vocab: Vocab
     limits: Limits
     info: ModelInfo
+    drafter: NgramDrafter | None = None
+    """Guesses ahead, where the settings ask for it and the model's memory can take it back."""
 
 
 def load(settings: Settings, path: Path) -> LoadedModel:
@@ -60,7 +64,7 @@ def load(settings: Settings, path: Path) -> LoadedModel:
             model = Model(str(path), options)
         except NativeError as error:
             raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
-    loaded = _with_context(settings, model, path)
+    loaded = _with_context(settings, model, path, options)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
 
@@ -76,13 +80,16 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
     return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
-def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
+def _with_context(
+    settings: Settings, model: Model, path: Path, options: Options
+) -> LoadedModel:
     if not model.has_decoder or model.is_diffusion:
         raise ModelLoadError(str(path), "this model does not generate text.")
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
     with _NativeErrors() as errors:
         try:
-            context = Context(model, n_ctx_seq * settings.parallel)
+            n_rows = settings.parallel * (1 + options.n_draft)
+            context = Context(model, n_ctx_seq * settings.parallel, n_rows)
         except NativeError as error:
             remedy = "Lower --ctx-size or --parallel if memory ran out."
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
@@ -93,12 +100,14 @@ def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
         context.close()
         raise ModelLoadError(str(path), "this model does not generate text.") from error
     vocab = Vocab(model)
+    limits = _limits(settings, model, context, vocab)
     return LoadedModel(
         model=model,
         context=context,
         vocab=vocab,
-        limits=_limits(settings, model, context, vocab),
+        limits=limits,
         info=_info(settings, model, vocab, path),
+        drafter=_drafter(settings, options, limits),
     )
 
 
@@ -115,6 +124,17 @@ def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) ->
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (has_state or has_window),
     )
+
+
+def _drafter(settings: Settings, options: Options, limits: Limits) -> NgramDrafter | None:
+    if options.n_draft == 0:
+        return None
+    if not limits.can_trim:
+        logger.warning(
+            "speculative decoding is off: this model's memory cannot take back a wrong guess"
+        )
+        return None
+    return NgramDrafter(NgramLookup(options, settings.parallel), options.n_draft)
 
 
 def _info(settings: Settings, model: Model, vocab: Vocab, path: Path) -> ModelInfo:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
-from pyllama._ext.sampler import sample_rows
+from pyllama._ext.sampler import sample_rows, sample_verify
 from pyllama.sched import RemoveCells, StepResult, StepStatus
 
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
+    from pyllama._ext.sampler import Sampler
     from pyllama.sched import BatchPlan, CellOp, Limits
 
 _STATUS = {
@@ -20,6 +21,14 @@ _STATUS = {
     DECODE_NO_KV_CELLS: StepStatus.NO_KV_CELLS,
     DECODE_ABORTED: StepStatus.ABORTED,
 }
+
+
+class _Row(NamedTuple):
+    """A row of logits to sample from, and the draft whose rows follow it."""
+
+    row: int
+    sampler: Sampler
+    draft: tuple[int, ...]
 
 
 class Runner(Protocol):
@@ -66,21 +75,37 @@ class LlamaRunner:
             return StepResult(StepStatus.OK)
         batch = self._batch
         batch.clear()
-        rows: list[int] = []
-        samplers = []
+        rows: list[_Row] = []
         for chunk in plan.chunks:
             sequence = chunk.sequence
             row = batch.add(
-                sequence.tokens, chunk.start, chunk.count, chunk.seq_id, chunk.wants_token
+                sequence.tokens, chunk.start, chunk.n_own, chunk.seq_id, chunk.wants_token
             )
+            if chunk.draft:
+                batch.add_draft(chunk.draft, chunk.start + chunk.n_own, chunk.seq_id)
             if chunk.wants_token:
-                rows.append(row)
-                samplers.append(sequence.request.sampler)
+                rows.append(_Row(row, sequence.request.sampler, chunk.draft))
         status = _STATUS[self._context.decode(batch)]
-        tokens: list[int] = []
-        if status is StepStatus.OK:
-            tokens = sample_rows(self._context, samplers, rows)
-        return StepResult(status, tuple(tokens), time.perf_counter() - start_s)
+        sampled = self._sample(rows) if status is StepStatus.OK else []
+        return StepResult(
+            status,
+            tokens=tuple(token for _, token in sampled),
+            n_accepted=tuple(n for n, _ in sampled),
+            duration_s=time.perf_counter() - start_s,
+        )
+
+    def _sample(self, rows: list[_Row]) -> list[tuple[int, int]]:
+        """Return for each row how many tokens of its draft were right, and the token after them."""
+        plain = [row for row in rows if not row.draft]
+        tokens = iter(
+            sample_rows(self._context, [row.sampler for row in plain], [row.row for row in plain])
+        )
+        return [
+            sample_verify(self._context, row.sampler, row.row, row.draft)
+            if row.draft
+            else (0, next(tokens))
+            for row in rows
+        ]
 
     def _apply(self, operation: CellOp) -> None:
         if isinstance(operation, RemoveCells):

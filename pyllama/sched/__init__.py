@@ -3,7 +3,8 @@
 No model, no threads, no clock: time comes in as an argument. Imported by the engine only.
 """
 
-from pyllama.sched.events import Event, Finished, Started, TokenSampled
+from pyllama.sched.drafter import Drafter, NoDrafter
+from pyllama.sched.events import Event, Finished, Started, TokenSampled, Verified
 from pyllama.sched.limits import Limits
 from pyllama.sched.plan import (
     BatchPlan,
@@ -23,9 +24,11 @@ __all__ = [
     "CellOp",
     "Chunk",
     "CopyCells",
+    "Drafter",
     "Event",
     "Finished",
     "Limits",
+    "NoDrafter",
     "RemoveCells",
     "Request",
     "Scheduler",
@@ -35,4 +38,5 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "TokenSampled",
+    "Verified",
 ]

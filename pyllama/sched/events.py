@@ -30,6 +30,18 @@ class TokenSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """A draft of the sequence was computed; the tokens that it yields are reported after it."""
+
+    sequence: Sequence
+    now_s: float
+    n_drafted: int
+    """Tokens of the draft."""
+    n_accepted: int
+    """Those of them that were sampled as well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The sequence ended by itself; its slot is free."""
 
@@ -38,4 +50,4 @@ class Finished:
     reason: FinishReason
 
 
-Event: TypeAlias = "Started | TokenSampled | Finished"
+Event: TypeAlias = "Started | TokenSampled | Verified | Finished"

@@ -26,6 +26,8 @@ class Request:
     arrival_s: float
     """Submission time, seconds on the engine's clock."""
     cache_prompt: bool = True
+    may_draft: bool = True
+    """Whether tokens may be sampled several in a step, where the engine drafts."""
     sampler: Any = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
-from pyllama.sched.events import Finished, Started, TokenSampled
+from pyllama.sched.drafter import NoDrafter
+from pyllama.sched.events import Finished, Started, TokenSampled, Verified
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
@@ -21,10 +22,11 @@ from pyllama.sched.slot_pool import SlotPool
 
 if TYPE_CHECKING:
     from pyllama.results import FinishReason
+    from pyllama.sched.drafter import Drafter
     from pyllama.sched.events import Event
     from pyllama.sched.limits import Limits
     from pyllama.sched.placement import Placement
-    from pyllama.sched.plan import StepResult
+    from pyllama.sched.plan import Chunk, StepResult
     from pyllama.sched.request import Request
     from pyllama.sched.slot import Slot
 
@@ -35,15 +37,19 @@ class Scheduler:
     Args:
         limits: what the context can hold.
         step_s: target duration of a step with decoding sequences, seconds.
+        drafter: guesses ahead; None decodes token by token.
     """
 
-    def __init__(self, limits: Limits, *, step_s: float = 0.25) -> None:
+    def __init__(
+        self, limits: Limits, *, step_s: float = 0.25, drafter: Drafter | None = None
+    ) -> None:
         self.limits = limits
         self.waiting = WaitingQueue()
         self.pool = SlotPool(limits)
         self.running: list[Sequence] = []
         self._placer = Placer(limits, self.pool)
         self._budget = PrefillBudget(limits, step_s)
+        self._drafter = drafter or NoDrafter()
         self._events: list[Event] = []
 
     @property
@@ -70,11 +76,14 @@ class Scheduler:
         self._silence(sequence)
 
     def schedule(self, now_s: float) -> BatchPlan:
-        """Return the next step: decoding sequences first, prompt chunks in what is left."""
+        """Return the next step: decoding sequences first, then prompt chunks, drafts last."""
         self._admit(now_s)
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
         self._fill_prompts(builder)
+        n_pending = sum(sequence.n_pending for sequence in self.running)
+        n_cells_spare = self.pool.n_cells_free - n_pending
+        builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
         return builder.build(self.pool.take_operations())
 
     def flush(self) -> BatchPlan:
@@ -203,14 +212,36 @@ class Scheduler:
     # ---- taking in results ------------------------------------------------------------------
 
     def _advance(self, plan: BatchPlan, result: StepResult, now_s: float) -> None:
-        tokens = iter(result.tokens)
+        tokens = itertools.zip_longest(result.tokens, result.n_accepted, fillvalue=0)
         for chunk in plan.chunks:
             sequence = chunk.sequence
-            tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.count]
+            tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.n_own]
             self.pool.extend(_slot_of(sequence), tokens_done)
-            sequence.n_past += chunk.count
+            sequence.n_past += chunk.n_own
             if chunk.wants_token:
-                self._append(sequence, next(tokens), now_s)
+                token, n_accepted = next(tokens)
+                if chunk.draft:
+                    self._append_draft(chunk, n_accepted, now_s)
+                if sequence.status is Status.RUNNING:
+                    self._append(sequence, token, now_s)
+
+    def _append_draft(self, chunk: Chunk, n_accepted: int, now_s: float) -> None:
+        """Append the tokens of a draft that were right; the cells of the others are removed.
+
+        One that ends the sequence makes those after it wrong too.
+        """
+        sequence, slot = chunk.sequence, _slot_of(chunk.sequence)
+        self._drafter.accept(sequence, n_accepted)
+        self._events.append(Verified(sequence, now_s, len(chunk.draft), n_accepted))
+        n_before = len(sequence.tokens)
+        for token in chunk.draft[:n_accepted]:
+            if sequence.status is Status.RUNNING:
+                self._append(sequence, token, now_s)
+        tokens_done = sequence.tokens[n_before:]
+        self.pool.extend(slot, tokens_done)
+        sequence.n_past += len(tokens_done)
+        if len(tokens_done) < len(chunk.draft):
+            self.pool.restore(slot)
 
     def _append(self, sequence: Sequence, token: int, now_s: float) -> None:
         if token in self.limits.eog_tokens:
@@ -232,6 +263,7 @@ class Scheduler:
 
     def _leave(self, sequence: Sequence, now_s: float) -> None:
         self.running.remove(sequence)
+        self._drafter.end(sequence)
         self.pool.release(_slot_of(sequence), now_s)
         sequence.status = Status.FINISHED
 
@@ -260,6 +292,7 @@ class Scheduler:
         """Send a running sequence back to the queue; all its tokens are computed again later."""
         slot = _slot_of(sequence)
         self.running.remove(sequence)
+        self._drafter.end(sequence)
         self.pool.release(slot, slot.last_used_s)
         self.pool.truncate(slot, 0)
         sequence.n_past = 0

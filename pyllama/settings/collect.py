@@ -45,7 +45,13 @@ _SAMPLING_OPTIONS = {
     "--mirostat-ent": "mirostat_tau",
 }
 # Options that add up where a command line has them several times; of others the last one counts.
-_REPEATABLE = {"--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"}
+_REPEATABLE = {
+    "--alias",
+    "--chat-template-kwargs",
+    "--override-kv",
+    "--override-tensor",
+    "--spec-type",
+}
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
 _DEFAULT_PORT = 8000
@@ -124,6 +130,7 @@ class Collector:
         native.setdefault("--parallel", (("--parallel", str(_DEFAULT_PARALLEL)),))
         options = tuple(option for options in native.values() for option in options)
         values = _read_back(options)
+        _check_speculation(values)
         own = dict(self.own)
         defaults = {
             parameter: _as_parameter(parameter, values["sampling"][parameter])
@@ -227,6 +234,15 @@ def _as_parameter(name: str, value: Any) -> Any:
     # JSON does not tell 1 from 1.0, the parameters do.
     return SAMPLING_TYPES[name](value)
 
+
+def _check_speculation(values: Mapping[str, Any]) -> None:
+    """Refuse the kinds of speculative decoding that need more than the text itself."""
+    for kind in values["spec_types"]:
+        if kind != "none" and not kind.startswith("ngram-"):
+            raise ConfigError(
+                f"--spec-type {kind} needs a draft model, which pyllama does not run; it drafts by "
+                "lookup: ngram-simple, ngram-map-k, ngram-map-k4v, ngram-mod, ngram-cache"
+            )
 
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:
     """Return the model reference: a flag, else PYLLAMA_MODEL, else the default model."""
