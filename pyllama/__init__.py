@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyllama.errors import PyllamaError
     from pyllama.generation import Generation
+    from pyllama.generations import Generations
     from pyllama.llm import EngineStatus, Llama, Prompt
     from pyllama.params import GenerationParams, SamplingParams
-    from pyllama.results import Completion, Delta, ModelInfo, Timings, Usage
+    from pyllama.results import (
+        Completion,
+        Delta,
+        ModelInfo,
+        Timings,
+        TokenLogprobs,
+        ToolCall,
+        ToolCallDelta,
+        Usage,
+    )
 
 try:
     __version__ = version("pyllama")
@@ -24,12 +34,16 @@ _HOMES = {
     "EngineStatus": "pyllama.llm",
     "Generation": "pyllama.generation",
     "GenerationParams": "pyllama.params",
+    "Generations": "pyllama.generations",
     "Llama": "pyllama.llm",
     "ModelInfo": "pyllama.results",
     "Prompt": "pyllama.llm",
     "PyllamaError": "pyllama.errors",
     "SamplingParams": "pyllama.params",
     "Timings": "pyllama.results",
+    "TokenLogprobs": "pyllama.results",
+    "ToolCall": "pyllama.results",
+    "ToolCallDelta": "pyllama.results",
     "Usage": "pyllama.results",
 }
 
@@ -39,12 +53,16 @@ __all__ = [
     "EngineStatus",
     "Generation",
     "GenerationParams",
+    "Generations",
     "Llama",
     "ModelInfo",
     "Prompt",
     "PyllamaError",
     "SamplingParams",
     "Timings",
+    "TokenLogprobs",
+    "ToolCall",
+    "ToolCallDelta",
     "Usage",
     "__version__",
 ]

@@ -1,4 +1,4 @@
-"""Every exception that pyllama raises on purpose; a leaf module that imports nothing.
+"""Every exception that pyllama raises on purpose; a leaf module.
 
 The tree is ordered by who must act::
 
@@ -14,12 +14,18 @@ The tree is ordered by who must act::
     │  ├─ QueueFull                       429
     │  ├─ NotReady                        503: the model is still loading
     │  └─ Draining                        503: the engine is shutting down
+    ├─ InvalidResponse                  the caller: 422, the model did not do what was asked
     ├─ Cancelled                        nobody: the client left
     └─ EngineError                      us: 500
        └─ NativeError                     llama.cpp refused a call
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class PyllamaError(Exception):
@@ -112,6 +118,19 @@ class NotReady(CapacityError):
 
 class Draining(CapacityError):
     """The engine is shutting down and takes no new requests."""
+
+
+class InvalidResponse(PyllamaError):
+    """A whole answer that is not what the request asked for, and that no grammar could prevent.
+
+    Args:
+        message: what is wrong with the answer.
+        details: one mapping for each fault, with its ``path`` in the answer and a ``message``.
+    """
+
+    def __init__(self, message: str, *, details: Sequence[Mapping[str, str]] = ()) -> None:
+        self.details = tuple(details)
+        super().__init__(message)
 
 
 class Cancelled(PyllamaError):

@@ -1,4 +1,4 @@
-"""One request's answer as it is made: an iterator of deltas, and its usage and timings."""
+"""An answer as it is made: an iterator of deltas, and its usage and timings."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import time
 from typing import TYPE_CHECKING
 
 from pyllama.engine import Engine, Failed
+from pyllama.errors import InvalidResponse
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
 from pyllama.sched import Finished, Started, TokenSampled
+from pyllama.text import Answer
 
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.engine import Ticket
-    from pyllama.text import Detokenizer, StopMatcher
+    from pyllama.text import AnswerReader, Prompt
 
 
 class Generation:
     """An answer in the making, for one consumer.
 
     Iterate for :class:`~pyllama.results.Delta` objects; the last one has a ``finish_reason``, and
-    from then on :attr:`usage` and :attr:`timings` are valid. :meth:`close` ends it early and frees
-    its slot; so does leaving it as a context manager, and dropping the last reference to it.
+    from then on :attr:`completion` is valid. :meth:`close` ends it early and frees its slot; so
+    does leaving it as a context manager, and dropping the last reference to it.
     """
 
     def __init__(
         self,
         engine: Engine,
         ticket: Ticket,
-        detokenizer: Detokenizer,
-        stops: StopMatcher,
+        reader: AnswerReader,
+        prompt: Prompt,
         *,
         owner: object = None,
     ) -> None:
         # Dropping the model would end the answer: whoever reads keeps the model as well.
         self._owner = owner
+        self.prompt = prompt
         self.request_id = ticket.request.id
         self._engine = engine
         self._ticket = ticket
-        self._detokenizer = detokenizer
-        self._stops = stops
+        self._reader = reader
+        self._answer = Answer()
         self._n_tokens = 0
         self._n_cached = 0
         self._start_s = 0.0
@@ -57,13 +60,14 @@ class Generation:
         Raises:
             EngineError: the engine failed.
             Cancelled: the engine was shut down before the answer was complete.
+            InvalidResponse: the answer is not what was asked for.
         """
         while (delta := self.poll(None)) is None:
             pass
         return delta
 
     def poll(self, timeout_s: float | None = None) -> Delta | None:
-        """Return the next delta, or None where no text became certain in time.
+        """Return the next delta, or None where nothing became certain in time.
 
         Args:
             timeout_s: seconds to wait; None waits for as long as it takes.
@@ -72,6 +76,7 @@ class Generation:
             StopIteration: the last delta was returned already, or the generation was closed.
             EngineError: the engine failed.
             Cancelled: the engine was shut down before the answer was complete.
+            InvalidResponse: the answer is not what was asked for; no delta follows it.
         """
         if self._finish_reason is not None or self._is_closed:
             raise StopIteration
@@ -84,15 +89,28 @@ class Generation:
                 raise StopIteration
             if not events:
                 return None
-            text = self._consume(events)
-            if text or self._finish_reason is not None:
-                return Delta(text=text, n_tokens=self._n_tokens, finish_reason=self._finish_reason)
+            self._consume(events)
+            delta = self._answer.take(self._n_tokens, self._finish_reason)
+            if delta is not None:
+                return delta
 
     def result(self) -> Completion:
         """Wait for the end; return the whole answer."""
-        text = "".join([delta.text for delta in self])
+        for _ in self:
+            pass
+        return self.completion
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer. Raises RuntimeError before its end."""
         return Completion(
-            text=text, finish_reason=self.finish_reason, usage=self.usage, timings=self.timings
+            text=self._answer.text,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings=self.timings,
+            reasoning=self._answer.reasoning,
+            tool_calls=self._answer.tool_calls,
+            logprobs=self._answer.logprobs,
         )
 
     def close(self) -> None:
@@ -142,14 +160,12 @@ class Generation:
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
         )
 
-    def _consume(self, events: list[StreamEvent]) -> str:
-        """Turn events into the text that they make certain."""
-        text = ""
+    def _consume(self, events: list[StreamEvent]) -> None:
+        """Read events until they end or the answer does."""
         for event in events:
             if isinstance(event, TokenSampled):
-                text += self._take(event)
+                self._take(event)
             elif isinstance(event, Finished):
-                text += self._stops.flush()
                 self._end(event.reason)
             elif isinstance(event, Failed):
                 self.close()
@@ -158,7 +174,6 @@ class Generation:
                 self._begin(event)
             if self._finish_reason is not None:
                 break
-        return text
 
     def _begin(self, event: Started) -> None:
         # A preempted sequence starts again; the prompt was computed the first time.
@@ -166,17 +181,24 @@ class Generation:
             self._start_s = event.now_s
             self._n_cached = event.n_cached
 
-    def _take(self, event: TokenSampled) -> str:
+    def _take(self, event: TokenSampled) -> None:
         self._n_tokens += 1
         self._last_token_s = event.now_s
         if self._n_tokens == 1:
             self._first_token_s = event.now_s
-        text = self._stops.feed(self._detokenizer.feed((event.token,)))
-        if self._stops.matched is not None:
+        self._answer.add(self._reader.feed(event.token))
+        if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
             self._engine.abort(self._ticket)
             self._end("stop")
-        return text
 
     def _end(self, reason: FinishReason) -> None:
         self._finish_reason = reason
+        try:
+            for piece in self._reader.finish(is_cut=reason == "length"):
+                self._answer.add(piece)
+        except InvalidResponse:
+            self.close()
+            raise
+        if reason == "stop" and self._reader.has_tool_calls:
+            self._finish_reason = "tool_calls"

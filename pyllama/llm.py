@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import queue
 import time
 import uuid
 import weakref
@@ -14,12 +16,13 @@ from pyllama import settings as settings_module
 from pyllama.engine import Engine, LlamaRunner, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
+from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import Prompt, StopMatcher, TextCodec
+from pyllama.text import Prompt, TextCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from pyllama.results import Completion, ModelInfo
@@ -187,6 +190,36 @@ class Llama:
             Draining: the engine is shutting down.
             EngineError: the engine has stopped.
         """
+        request = self._request(prompt, params, request_id or uuid.uuid4().hex)
+        return self._begin(prompt, params, request)
+
+    def start_all(
+        self,
+        wanted: Sequence[tuple[Prompt, GenerationParams]],
+        *,
+        request_id: str | None = None,
+    ) -> Generations:
+        """Hand several prompts to the engine as one request: all of them are taken, or none.
+
+        Prompts that begin alike are computed once, so several answers to one prompt cost little
+        more than one. Returns at once; raises as :meth:`start`.
+        """
+        request_id = request_id or uuid.uuid4().hex
+        rings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        generations: list[Generation] = []
+        # What is wrong with any of them shows before the first is started.
+        requests = [self._request(*pair, request_id) for pair in wanted]
+        try:
+            for index, ((prompt, params), request) in enumerate(zip(wanted, requests, strict=True)):
+                ring = functools.partial(rings.put, index)
+                generations.append(self._begin(prompt, params, request, ring))
+        except BaseException:
+            for generation in generations:
+                generation.close()
+            raise
+        return Generations(generations, rings)
+
+    def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
         codec = self._open_codec
         codec.prompts.check(prompt.tokens)
         n_room = self.n_ctx - len(prompt.tokens)
@@ -195,24 +228,28 @@ class Llama:
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
         if max_tokens < 1:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
-        request = Request(
-            id=request_id or uuid.uuid4().hex,
+        if self._log_prompts:
+            text = self.detokenize(prompt.tokens, special=True)
+            logger.info("prompt of %s: %r", request_id, text)
+        return Request(
+            id=request_id,
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt,
             sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
         )
-        if self._log_prompts:
-            text = self.detokenize(prompt.tokens, special=True)
-            logger.info("prompt of %s: %r", request.id, text)
-        return Generation(
-            self._engine,
-            self._engine.submit(request),
-            codec.detokenizer(),
-            StopMatcher((*params.stop, *prompt.stop)),
-            owner=self,
-        )
+
+    def _begin(
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        request: Request,
+        ring: Callable[[], None] | None = None,
+    ) -> Generation:
+        reader = self._open_codec.reader(prompt, params)
+        ticket = self._engine.submit(request, ring)
+        return Generation(self._engine, ticket, reader, prompt, owner=self)
 
     @property
     def _open_codec(self) -> TextCodec:

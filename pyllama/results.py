@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FinishReason = Literal["stop", "length"]
-"""``stop``: an end-of-generation token or a stop string; ``length``: max_tokens or the context."""
+FinishReason = Literal["stop", "length", "tool_calls"]
+"""``stop``: an end-of-generation token or a stop string; ``length``: max_tokens or the context;
+``tool_calls``: the answer ended by itself and calls tools."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +56,56 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
-    """Text that became certain since the last delta; the last one carries the end.
+class TokenLogprobs:
+    """How likely a token was, before any sampler changed the model's mind."""
 
-    ``text`` holds whole UTF-8 characters only, and never a part of a stop string. It may be
-    empty in the last delta.
+    token: int
+    logprob: float
+    """Natural logarithm of its probability."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens at this place and their log probabilities, best first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A function that the model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """A piece of a call: the first one of a call names it, the others continue its arguments."""
+
+    index: int
+    """Which of the answer's calls, from 0."""
+    id: str
+    """Empty after the call's first piece."""
+    name: str
+    """Empty after the call's first piece."""
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What became certain since the last delta; the last one carries the end.
+
+    ``text`` and ``reasoning`` hold whole UTF-8 characters only, and never a part of a stop
+    string. Everything may be empty in the last delta.
     """
 
     text: str
+    """The answer itself: content, without reasoning and tool calls."""
     n_tokens: int
     """Generated tokens so far."""
     finish_reason: FinishReason | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """One for each token sampled since the last delta, where the request asked for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +113,16 @@ class Completion:
     """A whole answer."""
 
     text: str
+    """The answer itself: content, without reasoning and tool calls."""
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """One for each token, where the request asked for them."""
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+    """One for each prompt token but the first, where the request asked for them."""
 
     def __str__(self) -> str:
         """Return the text."""

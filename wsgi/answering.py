@@ -10,11 +10,14 @@ from .client import ClientWatch
 from .streaming import EventStream, StreamEncoder, Watched
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import falcon
 
     from pyllama import Llama, Prompt
-    from pyllama.generation import Generation
+    from pyllama.generations import Generations
     from pyllama.params import GenerationParams
+    from pyllama.results import Completion
 
 
 class Encoder(StreamEncoder, Protocol):
@@ -22,36 +25,36 @@ class Encoder(StreamEncoder, Protocol):
 
     completion_id: str
 
-    def whole(self, text: str, generation: Generation) -> Any:
-        """Return the JSON value of an answer that is not streamed."""
+    def whole(self, completions: Sequence[Completion], generations: Generations) -> Any:
+        """Return the JSON value of answers that are not streamed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to generate, and how to answer."""
 
-    prompt: Prompt
-    params: GenerationParams
+    wanted: Sequence[tuple[Prompt, GenerationParams]]
+    """One pair for each answer."""
     stream: bool
 
 
 def answer(
     req: falcon.Request, resp: falcon.Response, *, llm: Llama, order: Order, encoder: Encoder
 ) -> None:
-    """Start a generation and make it the response.
+    """Start the generations and make them the response.
 
     What can be refused is refused before the first byte, as an HTTP error. To be called as the
     last thing in a responder: once a stream is set, an error would leave its slot taken.
 
     Raises:
         ContextOverflow, QueueFull, Draining: the engine does not take the request.
-        EngineError, Cancelled, ClientGone: an answer that is not streamed failed.
+        EngineError, Cancelled, ClientGone, InvalidResponse: an answer that is not streamed failed.
     """
     record = req.context.record
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
-    generation = llm.start(order.prompt, order.params, request_id=encoder.completion_id)
-    record.begin(encoder.completion_id, len(order.prompt.tokens))
-    watched = Watched(generation, ClientWatch(req.env), record)
+    generations = llm.start_all(order.wanted, request_id=encoder.completion_id)
+    record.begin(encoder.completion_id, generations.usage.prompt_tokens)
+    watched = Watched(generations, ClientWatch(req.env), record)
     if order.stream:
         resp.content_type = encoder.media_type
         resp.set_header("Cache-Control", "no-cache")
@@ -59,5 +62,4 @@ def answer(
         resp.stream = EventStream(watched, encoder)
         return
     with closing(watched):
-        text = watched.collect()
-        resp.media = encoder.whole(text, generation)
+        resp.media = encoder.whole(watched.collect(), generations)

@@ -18,6 +18,7 @@ from pyllama.errors import (
     Draining,
     EngineError,
     InvalidRequest,
+    InvalidResponse,
     ModelLoadError,
     ModelNotFound,
     NativeError,
@@ -50,6 +51,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     InvalidRequest: (400, "invalid_request_error"),
     ContextOverflow: (400, "exceed_context_size_error"),
     Unsupported: (400, "invalid_request_error"),
+    InvalidResponse: (422, "invalid_response_error"),
     CapacityError: (503, "unavailable_error"),
     QueueFull: (429, "rate_limit_error"),
     NotReady: (503, "unavailable_error"),
@@ -87,6 +89,8 @@ def describe(exc: Exception) -> ErrorInfo:
     details: dict[str, Any] = {}
     if isinstance(exc, ContextOverflow):
         details = {"n_prompt_tokens": exc.n_prompt_tokens, "n_ctx": exc.n_ctx}
+    if isinstance(exc, InvalidResponse):
+        details = {"details": list(exc.details)}
     headers: dict[str, str] = {}
     if isinstance(exc, CapacityError):
         headers = {"Retry-After": str(max(1, math.ceil(exc.retry_after_s)))}

@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyllama.generation import Generation
-    from pyllama.results import Delta
+    from pyllama.generations import Generations
 
 _log = logging.getLogger("pyllama.request")
+
+_FIRST_ERROR = 400
+_CLIENT_CLOSED_REQUEST = 499
 
 
 class RequestRecord:
@@ -34,23 +36,25 @@ class RequestRecord:
         # Until it runs to its end, a generation counts as one that was cut short.
         self._facts.update(id=completion_id, prompt_tokens=n_prompt_tokens, finish="cancelled")
 
-    def note(self, delta: Delta) -> None:
-        """Note that text arrived."""
+    def note_delta(self) -> None:
+        """Note that a part of an answer arrived."""
         if "ttft_ms" not in self._facts:
             self._facts["ttft_ms"] = self._elapsed_ms()
-        self._facts["completion_tokens"] = delta.n_tokens
 
-    def note_end(self, generation: Generation) -> None:
-        """Note the cost of a generation that ran to its end."""
-        usage, timings = generation.usage, generation.timings
+    def note_end(self, generations: Generations, *, is_whole: bool) -> None:
+        """Note what the generations cost, and why they ended if they did so by themselves."""
+        usage, timings = generations.usage, generations.timings
+        self._facts["completion_tokens"] = usage.completion_tokens
+        if not is_whole:
+            return
+        reasons = dict.fromkeys(done.finish_reason for done in generations.generations)
         self._facts.update(
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
-            completion_tokens=usage.completion_tokens,
             queue_ms=round(timings.queue_ms, 1),
             prompt_ms=round(timings.prompt_ms, 1),
             decode_ms=round(timings.predicted_ms, 1),
-            finish=generation.finish_reason,
+            finish=",".join(reasons),
         )
 
     def write(self, status: int) -> None:
@@ -70,7 +74,7 @@ class RequestRecord:
             "total_ms": self._elapsed_ms(),
             **self._facts,
         }
-        if "finish" in facts and status >= 500:
+        if "finish" in facts and status >= _FIRST_ERROR and status != _CLIENT_CLOSED_REQUEST:
             facts["finish"] = "error"
         level = logging.DEBUG if self._method in {"GET", "HEAD", "OPTIONS"} else logging.INFO
         line = " ".join(f"{name}={value}" for name, value in facts.items())

@@ -15,8 +15,8 @@ from .client import ClientGone
 from .errors import describe, log_failure
 
 if TYPE_CHECKING:
-    from pyllama.generation import Generation
-    from pyllama.results import Delta
+    from pyllama.generations import Generations
+    from pyllama.results import Completion, Delta
 
     from .client import ClientWatch
     from .errors import ErrorInfo
@@ -36,70 +36,72 @@ class StreamEncoder(Protocol):
     ping: bytes | None
 
     def begin(self) -> bytes | None:
-        """Return what comes before any text."""
+        """Return what comes before any answer."""
 
-    def delta(self, delta: Delta) -> bytes | None:
-        """Return one piece of text."""
+    def delta(self, index: int, delta: Delta) -> bytes | None:
+        """Return a piece of an answer; the last piece of each has its ``finish_reason``."""
 
-    def end(self, generation: Generation) -> bytes:
-        """Return what follows the last text."""
+    def end(self, generations: Generations) -> bytes:
+        """Return what follows the last piece of the last answer."""
 
     def error(self, info: ErrorInfo) -> bytes:
         """Return the event that ends a stream which failed."""
 
 
 class Watched:
-    """One generation on behalf of one client; used by one thread.
+    """The generations of one request on behalf of one client; used by one thread.
 
     Args:
-        generation: a generation that was just started; closed by :meth:`close`.
+        generations: they were just started; closed by :meth:`close`.
         watch: tells when the client left.
         record: gets times, counts and the outcome.
     """
 
-    def __init__(self, generation: Generation, watch: ClientWatch, record: RequestRecord) -> None:
-        self.generation = generation
+    def __init__(self, generations: Generations, watch: ClientWatch, record: RequestRecord) -> None:
+        self.generations = generations
         self.record = record
         self._watch = watch
-        self._is_whole = False
+        self._n_open = len(generations)
 
-    def poll(self) -> Delta | None:
-        """Return the next delta, or ``None`` if there was none for a while.
+    @property
+    def is_whole(self) -> bool:
+        """Whether every answer has ended by itself."""
+        return self._n_open == 0
+
+    def poll(self) -> tuple[int, Delta] | None:
+        """Return an answer's index and next delta, or ``None`` if there was none for a while.
 
         Raises:
             ClientGone: the client left.
-            EngineError: the generation failed.
+            EngineError: a generation failed.
             Cancelled: the server shuts down and could wait no longer.
+            InvalidResponse: an answer is not what was asked for.
         """
-        delta = self.generation.poll(POLL_S)
+        item = self.generations.poll(POLL_S)
         if self._watch.gone():
             raise ClientGone
-        if delta is not None:
-            self.record.note(delta)
-            self._is_whole = delta.finish_reason is not None
-        return delta
+        if item is not None:
+            self.record.note_delta()
+            self._n_open -= item[1].finish_reason is not None
+        return item
 
-    def collect(self) -> str:
-        """Return the whole text; raises what :meth:`poll` raises."""
-        parts: list[str] = []
-        while not self._is_whole:
-            delta = self.poll()
-            if delta is not None:
-                parts.append(delta.text)
-        return "".join(parts)
+    def collect(self) -> list[Completion]:
+        """Return the whole answers; raises what :meth:`poll` raises."""
+        while not self.is_whole:
+            self.poll()
+        return self.generations.completions
 
     def close(self) -> None:
-        """Free the slot, aborting what still runs; idempotent."""
-        if self._is_whole:
-            self.record.note_end(self.generation)
-        self.generation.close()
+        """Free the slots, aborting what still runs; idempotent."""
+        self.record.note_end(self.generations, is_whole=self.is_whole)
+        self.generations.close()
 
 
 class EventStream:
     """The body of a streamed answer: an iterator that a WSGI server closes in every case.
 
     Args:
-        watched: the generation; the stream closes it.
+        watched: the generations; the stream closes them.
         encoder: the dialect.
         ping_s: seconds of silence before a ping.
     """
@@ -135,7 +137,7 @@ class EventStream:
         return data
 
     def close(self) -> None:
-        """Abort the generation if it still runs, and write the log line; idempotent."""
+        """Abort what still runs, and write the log line; idempotent."""
         self._is_ended = True
         self._watched.close()
         self._watched.record.write(self._status)
@@ -152,12 +154,12 @@ class EventStream:
                 return data
 
     def _step(self) -> bytes | None:
-        delta = self._watched.poll()
-        if delta is None:
+        item = self._watched.poll()
+        if item is None:
             silence_s = time.monotonic() - self._written_s
             return self._encoder.ping if silence_s >= self._ping_s else None
-        text = self._encoder.delta(delta)
-        if delta.finish_reason is None:
-            return text
+        data = self._encoder.delta(*item)
+        if not self._watched.is_whole:
+            return data
         self._is_ended = True
-        return (text or b"") + self._encoder.end(self._watched.generation)
+        return (data or b"") + self._encoder.end(self._watched.generations)

@@ -38,9 +38,9 @@ class Ticket:
 
     __slots__ = ("request", "sequence", "stream")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
         self.request = request
-        self.stream = TokenStream()
+        self.stream = TokenStream(ring)
         # Set and read by the engine thread only.
         self.sequence: Sequence | None = None
 
@@ -100,15 +100,19 @@ class Engine:
         """Accepted requests that have no slot yet."""
         return max(self._n_accepted - self.n_busy, 0)
 
-    def submit(self, request: Request) -> Ticket:
+    def submit(self, request: Request, ring: Callable[[], None] | None = None) -> Ticket:
         """Accept a request; its events arrive on the ticket's stream. Returns at once.
+
+        Args:
+            request: what to compute.
+            ring: called on the engine thread after each event of the stream; must not block.
 
         Raises:
             QueueFull: every slot is busy and the waiting queue is full.
             Draining: the engine is shutting down.
             EngineError: the engine thread died.
         """
-        ticket = Ticket(request)
+        ticket = Ticket(request, ring)
         with self._lock:
             if self._state is EngineState.DEAD:
                 raise EngineError("the engine has stopped")

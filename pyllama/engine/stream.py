@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyllama.sched import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyllama.errors import PyllamaError
 
 
@@ -27,11 +29,15 @@ class TokenStream:
 
     The queue has no bound of its own: a sequence emits at most its ``max_tokens``, and the engine
     thread must never wait for a slow client.
+
+    Args:
+        ring: called after each event, for a consumer of several streams.
     """
 
-    __slots__ = ("_queue", "is_closed")
+    __slots__ = ("_queue", "_ring", "is_closed")
 
-    def __init__(self) -> None:
+    def __init__(self, ring: Callable[[], None] | None = None) -> None:
+        self._ring = ring
         # None wakes a consumer that waits while another thread closes the stream.
         self._queue: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
         self.is_closed = False
@@ -40,6 +46,8 @@ class TokenStream:
         """Hand over an event; called by the engine thread only."""
         if not self.is_closed:
             self._queue.put(event)
+            if self._ring is not None:
+                self._ring()
 
     def get(self, timeout_s: float | None) -> list[StreamEvent]:
         """Wait for events; return all that are there.
@@ -58,3 +66,5 @@ class TokenStream:
         """Drop what comes from now on, and wake the consumer; any thread may call it."""
         self.is_closed = True
         self._queue.put(None)
+        if self._ring is not None:
+            self._ring()

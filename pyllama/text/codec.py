@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.prompts import PromptBuilder
+from pyllama.text.reader import AnswerReader
+from pyllama.text.stop import StopMatcher
 
 if TYPE_CHECKING:
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.params import GenerationParams
     from pyllama.settings import Settings
+    from pyllama.text.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class TextCodec:
         )
         return cls(model, vocab, prompts, vocab.pieces())
 
-    def detokenizer(self) -> Detokenizer:
-        """Return a detokeniser for one stream."""
-        return Detokenizer(self.pieces)
+    def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
+        """Return what reads one answer to a prompt."""
+        stops = StopMatcher((*params.stop, *prompt.stop))
+        return AnswerReader(Detokenizer(self.pieces), stops)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.text.constraint import Constraint
+    from pyllama.text.output import OutputFormat
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -25,6 +27,10 @@ class Prompt:
     tokens: tuple[int, ...]
     stop: tuple[str, ...] = ()
     """Strings that end an answer under this chat template."""
+    constraint: Constraint | None = None
+    """What the sampler may produce; None: anything."""
+    output: OutputFormat | None = None
+    """How the answer's text is read; None: all of it is content."""
 
 
 class PromptBuilder:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyllama.errors import Cancelled, Draining, InvalidRequest
+from pyllama.generations import Generations
 from pyllama.params import GenerationParams
-from pyllama.results import Delta, FinishReason, ModelInfo, Timings, Usage
+from pyllama.results import Completion, Delta, FinishReason, ModelInfo, Timings, Usage
+from pyllama.text.answer import Answer
+from pyllama.text.output import OutputDelta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Step = str | float | Exception
-"""What a script is made of: text of one token, seconds to wait, or a failure."""
+Step = str | OutputDelta | float | Exception
+"""What a script is made of: what one token adds, seconds to wait, or a failure."""
 
 INFO = ModelInfo(
     id="fake.gguf",
@@ -38,8 +42,8 @@ class FakePrompt:
 
     tokens: tuple[int, ...]
     source: Any = None
-    template_kwargs: Mapping[str, Any] | None = None
-    add_generation_prompt: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the chat was to be rendered with, by the names of ``Llama.chat_prompt``."""
     stop: tuple[str, ...] = ()
 
 
@@ -67,6 +71,7 @@ class FakeGeneration:
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
+        self._answer = Answer()
         self._is_whole = False
         self._cancelled = threading.Event()
 
@@ -109,12 +114,25 @@ class FakeGeneration:
     def finish_reason(self) -> FinishReason:
         """Why it ended."""
         self._check_whole()
+        if self._answer.tool_calls:
+            return "tool_calls"
         return "length" if self._n_tokens == self.params.max_tokens else "stop"
+
+    @property
+    def completion(self) -> Completion:
+        """All of it."""
+        return Completion(
+            text=self._answer.text,
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings=self.timings,
+            reasoning=self._answer.reasoning,
+            tool_calls=self._answer.tool_calls,
+        )
 
     @property
     def usage(self) -> Usage:
         """What it cost."""
-        self._check_whole()
         return Usage(
             prompt_tokens=len(self.prompt.tokens),
             completion_tokens=self._n_tokens,
@@ -124,7 +142,6 @@ class FakeGeneration:
     @property
     def timings(self) -> Timings:
         """How long it took."""
-        self._check_whole()
         return Timings(
             cache_n=1,
             prompt_n=len(self.prompt.tokens) - 1,
@@ -138,16 +155,44 @@ class FakeGeneration:
         step = self._steps.popleft() if self._steps else ""
         if isinstance(step, Exception):
             raise step
+        assert not isinstance(step, (int, float))
         self._n_tokens += 1
-        delta = Delta(text=str(step), n_tokens=self._n_tokens)
-        if not self._steps:
-            self._is_whole = True
-            delta = replace(delta, finish_reason=self.finish_reason)
-        return delta
+        piece = OutputDelta(content=step) if isinstance(step, str) else step
+        self._answer.add(piece)
+        self._is_whole = not self._steps
+        return Delta(
+            text=piece.content,
+            n_tokens=self._n_tokens,
+            finish_reason=self.finish_reason if self._is_whole else None,
+            reasoning=piece.reasoning,
+            tool_calls=piece.tool_calls,
+        )
 
     def _check_whole(self) -> None:
         if not self._is_whole:
             raise RuntimeError("the generation has not ended")
+
+
+class FakeGenerations(Generations):
+    """Several of them, asked in turn instead of woken."""
+
+    def __init__(self, generations: Sequence[FakeGeneration]) -> None:
+        made: Any = generations
+        super().__init__(made, queue.SimpleQueue())
+        self._open = deque(range(len(generations)))
+
+    def poll(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
+        """Return the next delta of the first that has one."""
+        for _ in range(len(self._open)):
+            index = self._open.popleft()
+            delta = self.generations[index].poll(timeout_s)
+            if delta is None or delta.finish_reason is None:
+                self._open.append(index)
+            if delta is not None:
+                return index, delta
+        if not self._open:
+            raise StopIteration
+        return None
 
 
 class FakeLlama:
@@ -170,39 +215,36 @@ class FakeLlama:
         self.generations: list[FakeGeneration] = []
         self.is_closed = False
 
-    def chat_prompt(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        *,
-        template_kwargs: Mapping[str, Any] | None = None,
-        add_generation_prompt: bool = True,
-    ) -> FakePrompt:
-        """Make one token of each message."""
-        return FakePrompt(
-            tokens=tuple(range(len(messages))),
-            source=messages,
-            template_kwargs=template_kwargs,
-            add_generation_prompt=add_generation_prompt,
-        )
+    def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> FakePrompt:
+        """Make one token of each message; remember everything."""
+        return FakePrompt(tokens=tuple(range(len(messages))), source=messages, options=options)
 
-    def text_prompt(self, prompt: str | Sequence[int]) -> FakePrompt:
+    def text_prompt(self, prompt: str | Sequence[int], **options: Any) -> FakePrompt:
         """Make one token of each character; token ids stay what they are."""
         if not prompt:
             raise InvalidRequest("prompt must not be empty", param="prompt")
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
-        return FakePrompt(tokens=tokens, source=prompt)
+        return FakePrompt(tokens=tokens, source=prompt, options=options)
 
-    def start(
-        self, prompt: FakePrompt, params: GenerationParams, *, request_id: str | None = None
-    ) -> FakeGeneration:
-        """Start to play the script."""
+    def start_all(
+        self,
+        wanted: Sequence[tuple[FakePrompt, GenerationParams]],
+        *,
+        request_id: str | None = None,
+    ) -> FakeGenerations:
+        """Start to play the script for each."""
         if self.state == "draining":
             raise Draining("the server is shutting down")
         if self.start_error is not None:
             raise self.start_error
-        generation = FakeGeneration(prompt, params, self.script, request_id or "none")
-        self.generations.append(generation)
-        return generation
+        made = [FakeGeneration(*pair, self.script, request_id or "none") for pair in wanted]
+        self.generations.extend(made)
+        return FakeGenerations(made)
+
+    def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
+        """Start to play the script once."""
+        self.start_all([(prompt, params)])
+        return self.generations[-1]
 
     def status(self) -> FakeStatus:
         """Tell the state."""

@@ -33,6 +33,7 @@ PUBLIC = {
     "pyllama",
     "pyllama.errors",
     "pyllama.generation",
+    "pyllama.generations",
     "pyllama.hub",
     "pyllama.params",
     "pyllama.results",

@@ -14,7 +14,7 @@ from pyllama.engine.engine import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
 from pyllama.sched import Finished, Sequence, Started, TokenSampled
-from pyllama.text import Detokenizer, StopMatcher
+from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
 from tests.support.builders import request
 
 PIECES = [b"a", b"b", b"\n", "🦙".encode()[:2], "🦙".encode()[2:]]
@@ -40,7 +40,9 @@ class Feed:
         self.ticket = Ticket(request(n_prompt, 9, arrival_s=1.0))
         self.sequence = Sequence(self.ticket.request)
         engine: Any = self.engine
-        self.generation = Generation(engine, self.ticket, Detokenizer(PIECES), StopMatcher(stops))
+        reader = AnswerReader(Detokenizer(PIECES), StopMatcher(stops))
+        prompt = Prompt(self.ticket.request.tokens)
+        self.generation = Generation(engine, self.ticket, reader, prompt)
 
     def start(self, now_s: float = 2.0, n_cached: int = 0) -> None:
         self.ticket.stream.put(Started(self.sequence, now_s, n_cached))

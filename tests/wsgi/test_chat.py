@@ -163,8 +163,8 @@ def test_template_options_reach_the_template(client: httpx.Client, llm: FakeLlam
     """``chat_template_kwargs`` and ``add_generation_prompt`` are handed on."""
     post(client, chat_template_kwargs={"enable_thinking": False}, add_generation_prompt=False)
     prompt = llm.generations[-1].prompt
-    assert prompt.template_kwargs == {"enable_thinking": False}
-    assert prompt.add_generation_prompt is False
+    assert prompt.options["template_kwargs"] == {"enable_thinking": False}
+    assert prompt.options["add_generation_prompt"] is False
 
 
 def test_text_parts_and_history_reach_the_template(client: httpx.Client, llm: FakeLlama) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyllama.params import GenerationParams
-from tests.support.fake_llama import INFO, FakeGeneration, FakePrompt, Step
+from tests.support.fake_llama import INFO, FakeGeneration, FakeGenerations, FakePrompt, Step
 from wsgi.client import ClientGone, ClientWatch
 from wsgi.openai.encode import ChatEncoder, CompletionEncoder
 from wsgi.request_log import RequestRecord
@@ -29,11 +29,11 @@ def generation(*script: Step) -> FakeGeneration:
     return FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
 
 
-def watched(made: Any, connection: socket.socket | None = None) -> Watched:
+def watched(made: FakeGeneration, connection: socket.socket | None = None) -> Watched:
     record = RequestRecord("rid", "POST")
     record.begin("id", 2)
     watch = ClientWatch({"gunicorn.socket": connection} if connection else {})
-    return Watched(made, watch, record)
+    return Watched(FakeGenerations([made]), watch, record)
 
 
 def stream(made: FakeGeneration, connection: Any = None, *, ping_s: float = 15.0) -> EventStream:
@@ -121,7 +121,8 @@ def test_collecting_notices_a_client_that_left(pair: Any) -> None:
 
 def test_collecting_waits_for_the_whole_text() -> None:
     """Silence ends no answer."""
-    assert watched(generation("a", 0.3, "b", "")).collect() == "ab"
+    (completion,) = watched(generation("a", 0.3, "b", "")).collect()
+    assert completion.text == "ab"
 
 
 def test_last_text_and_end_are_one_write() -> None:

@@ -31,5 +31,5 @@ class ChatCompletions:
             add_generation_prompt=request.add_generation_prompt,
         )
         encoder = ChatEncoder(llm.info, include_usage=request.include_usage)
-        order = Order(prompt=prompt, params=request.params, stream=request.stream)
+        order = Order(wanted=[(prompt, request.params)], stream=request.stream)
         answer(req, resp, llm=llm, order=order, encoder=encoder)

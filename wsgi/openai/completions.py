@@ -27,5 +27,5 @@ class Completions:
         request = parse_completion(read_object(req), llm.defaults)
         prompt = llm.text_prompt(request.prompt)
         encoder = CompletionEncoder(llm.info, include_usage=request.include_usage)
-        order = Order(prompt=prompt, params=request.params, stream=request.stream)
+        order = Order(wanted=[(prompt, request.params)], stream=request.stream)
         answer(req, resp, llm=llm, order=order, encoder=encoder)

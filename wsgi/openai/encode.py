@@ -17,8 +17,10 @@ import pyllama
 from ..errors import openai_error
 
 if TYPE_CHECKING:
-    from pyllama.generation import Generation
-    from pyllama.results import Delta, ModelInfo, Usage
+    from collections.abc import Sequence
+
+    from pyllama.generations import Generations
+    from pyllama.results import Completion, Delta, ModelInfo, Usage
 
     from ..errors import ErrorInfo
 
@@ -54,6 +56,8 @@ class _OpenAIEncoder:
     ) -> None:
         self.completion_id = new_id(prefix)
         self._include_usage = include_usage
+        # The choice that ended last: if no other follows, its chunk has the timings.
+        self._ended: dict[str, Any] | None = None
         self._head = {
             "id": self.completion_id,
             "object": whole_kind,
@@ -68,32 +72,46 @@ class _OpenAIEncoder:
         """Return the event that ends a stream which failed; no ``[DONE]`` follows it."""
         return b"data: " + orjson.dumps(openai_error(info)) + b"\n\n"
 
-    def _object(self, choice: dict[str, Any], generation: Generation) -> dict[str, Any]:
+    def _object(self, choices: list[dict[str, Any]], generations: Generations) -> dict[str, Any]:
         return {
             **self._head,
-            "choices": [choice],
-            "usage": usage_object(generation.usage),
-            "timings": generation.timings.as_dict(),
+            "choices": choices,
+            "usage": usage_object(generations.usage),
+            "timings": generations.timings.as_dict(),
         }
 
     def _chunk(self, *choices: dict[str, Any], **extra: Any) -> bytes:
         tail = b"," + orjson.dumps(extra)[1:] if extra else b"}"
         return self._chunk_start + orjson.dumps(choices) + tail + b"\n\n"
 
-    def _finish(self, choice: dict[str, Any], generation: Generation) -> bytes:
-        timings = generation.timings.as_dict()
+    def _chunks(self, choices: Sequence[dict[str, Any]], ended: dict[str, Any] | None) -> bytes:
+        """Return a chunk for each choice, but keep the one that ends an answer."""
+        data = b"".join([self._chunk(choice) for choice in choices])
+        if ended is not None:
+            if self._ended is not None:
+                data += self._chunk(self._ended)
+            self._ended = ended
+        return data
+
+    def end(self, generations: Generations) -> bytes:
+        """Return the chunk with the last reason, the one with the usage if asked, and the mark.
+
+        A chunk without choices has a usage: clients take the first choice of every other one.
+        """
+        choices = [] if self._ended is None else [self._ended]
+        timings = generations.timings.as_dict()
         if self._include_usage:
-            usage = usage_object(generation.usage)
-            last = self._chunk(choice) + self._chunk(usage=usage, timings=timings)
+            usage = usage_object(generations.usage)
+            last = self._chunk(*choices) + self._chunk(usage=usage, timings=timings)
         else:
-            last = self._chunk(choice, timings=timings)
+            last = self._chunk(*choices, timings=timings)
         return last + b"data: [DONE]\n\n"
 
 
 class ChatEncoder(_OpenAIEncoder):
-    """Encodes one answer of ``/v1/chat/completions``."""
+    """Encodes the answers of ``/v1/chat/completions``."""
 
-    def __init__(self, info: ModelInfo, *, include_usage: bool) -> None:
+    def __init__(self, info: ModelInfo, *, n: int = 1, include_usage: bool) -> None:
         super().__init__(
             info,
             prefix="chatcmpl",
@@ -101,32 +119,35 @@ class ChatEncoder(_OpenAIEncoder):
             chunk_kind="chat.completion.chunk",
             include_usage=include_usage,
         )
+        self._n = n
 
-    def whole(self, text: str, generation: Generation) -> dict[str, Any]:
-        """Return the answer as one object."""
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "logprobs": None,
-            "finish_reason": generation.finish_reason,
-        }
-        return self._object(choice, generation)
+    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+        """Return the answers as one object."""
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": completion.text},
+                "logprobs": None,
+                "finish_reason": completion.finish_reason,
+            }
+            for index, completion in enumerate(completions)
+        ]
+        return self._object(choices, generations)
 
     def begin(self) -> bytes:
         """Return the chunk that says who speaks; sent at once, so that headers are too."""
-        return self._chunk(_chat_choice({"role": "assistant", "content": None}))
+        opening = {"role": "assistant", "content": None}
+        return self._chunk(*(_chat_choice(index, opening) for index in range(self._n)))
 
-    def delta(self, delta: Delta) -> bytes | None:
-        """Return a chunk with a piece of text."""
-        return self._chunk(_chat_choice({"content": delta.text})) if delta.text else None
-
-    def end(self, generation: Generation) -> bytes:
-        """Return the chunk with the reason, the one with the usage if asked, and the mark."""
-        return self._finish(_chat_choice({}, generation.finish_reason), generation)
+    def delta(self, index: int, delta: Delta) -> bytes | None:
+        """Return the chunks with a piece of an answer."""
+        reason = delta.finish_reason
+        pieces = [_chat_choice(index, {"content": delta.text})] if delta.text else []
+        return self._chunks(pieces, _chat_choice(index, {}, reason) if reason else None) or None
 
 
 class CompletionEncoder(_OpenAIEncoder):
-    """Encodes one answer of ``/v1/completions``."""
+    """Encodes the answers of ``/v1/completions``."""
 
     def __init__(self, info: ModelInfo, *, include_usage: bool) -> None:
         super().__init__(
@@ -137,25 +158,29 @@ class CompletionEncoder(_OpenAIEncoder):
             include_usage=include_usage,
         )
 
-    def whole(self, text: str, generation: Generation) -> dict[str, Any]:
-        """Return the answer as one object."""
-        return self._object(_text_choice(text, generation.finish_reason), generation)
+    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+        """Return the answers as one object."""
+        choices = [
+            _text_choice(index, completion.text, completion.finish_reason)
+            for index, completion in enumerate(completions)
+        ]
+        return self._object(choices, generations)
 
     def begin(self) -> None:
         """Return nothing: the first chunk has text."""
 
-    def delta(self, delta: Delta) -> bytes | None:
-        """Return a chunk with a piece of text."""
-        return self._chunk(_text_choice(delta.text)) if delta.text else None
-
-    def end(self, generation: Generation) -> bytes:
-        """Return the chunk with the reason, the one with the usage if asked, and the mark."""
-        return self._finish(_text_choice("", generation.finish_reason), generation)
+    def delta(self, index: int, delta: Delta) -> bytes | None:
+        """Return the chunks with a piece of an answer."""
+        reason = delta.finish_reason
+        pieces = [_text_choice(index, delta.text)] if delta.text else []
+        return self._chunks(pieces, _text_choice(index, "", reason) if reason else None) or None
 
 
-def _chat_choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": finish_reason}
+def _chat_choice(
+    index: int, delta: dict[str, Any], finish_reason: str | None = None
+) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}
 
 
-def _text_choice(text: str, finish_reason: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
+def _text_choice(index: int, text: str, finish_reason: str | None = None) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}

@@ -1,0 +1,121 @@
+"""The answers to one request that asks for several: one consumer, each delta with its index."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING
+
+from pyllama.results import Timings, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyllama.generation import Generation
+    from pyllama.results import Completion, Delta
+
+
+class Generations:
+    """Several answers in the making, for one consumer.
+
+    Iterate for pairs of an answer's index and its :class:`~pyllama.results.Delta`. A failure of
+    one answer ends them all, as does :meth:`close`.
+
+    Args:
+        generations: the answers; closed with this object.
+        rings: gets the index of each answer that may have something new.
+    """
+
+    def __init__(self, generations: Sequence[Generation], rings: queue.SimpleQueue[int]) -> None:
+        self.generations = tuple(generations)
+        self._rings = rings
+        self._n_open = len(self.generations)
+
+    def __len__(self) -> int:
+        """Return how many answers there are."""
+        return len(self.generations)
+
+    def __iter__(self) -> Generations:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> tuple[int, Delta]:
+        """Wait for the next delta of any answer; raises what :meth:`poll` raises."""
+        while (item := self.poll(None)) is None:
+            pass
+        return item
+
+    def poll(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
+        """Return the index and the next delta of an answer, or None where none came in time.
+
+        Args:
+            timeout_s: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            StopIteration: every answer has ended, or this object was closed.
+            EngineError, Cancelled, InvalidResponse: one of the answers failed; all are closed.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._n_open:
+            left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+            try:
+                index = self._rings.get(timeout=left_s)
+            except queue.Empty:
+                return None
+            delta = self._poll_one(index)
+            if delta is not None:
+                return index, delta
+        raise StopIteration
+
+    def results(self) -> list[Completion]:
+        """Wait for the end; return every answer."""
+        for _ in self:
+            pass
+        return self.completions
+
+    @property
+    def completions(self) -> list[Completion]:
+        """Every answer, whole. Raises RuntimeError before the end of the last."""
+        return [generation.completion for generation in self.generations]
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far; a prompt that several answers continue counts once."""
+        prompts = {id(item.prompt): item.usage for item in reversed(self.generations)}
+        return Usage(
+            prompt_tokens=sum(usage.prompt_tokens for usage in prompts.values()),
+            completion_tokens=sum(item.usage.completion_tokens for item in self.generations),
+            cached_tokens=sum(usage.cached_tokens for usage in prompts.values()),
+        )
+
+    @property
+    def timings(self) -> Timings:
+        """Durations so far: counts of all answers, durations of the longest."""
+        parts = [item.timings for item in self.generations]
+        return Timings(
+            cache_n=sum(part.cache_n for part in parts),
+            prompt_n=sum(part.prompt_n for part in parts),
+            prompt_ms=max(part.prompt_ms for part in parts),
+            predicted_n=sum(part.predicted_n for part in parts),
+            predicted_ms=max(part.predicted_ms for part in parts),
+            queue_ms=max(part.queue_ms for part in parts),
+        )
+
+    def close(self) -> None:
+        """End every answer and free the slots; idempotent, from any thread."""
+        for generation in self.generations:
+            generation.close()
+        self._n_open = 0
+
+    def _poll_one(self, index: int) -> Delta | None:
+        try:
+            delta = self.generations[index].poll(0.0)
+        except StopIteration:
+            # A late ring of an answer that has ended.
+            return None
+        except Exception:
+            self.close()
+            raise
+        if delta is not None and delta.finish_reason is not None:
+            self._n_open -= 1
+        return delta
