@@ -9,18 +9,30 @@ if TYPE_CHECKING:
     from pyllama.sched import Sequence
 
 
-class _Lane:
-    """A sequence's place in the lookup, and how many of its tokens that knows."""
+# A first draft is no longer than this: wrong tokens cost about as much as prompt tokens do.
+_FIRST_DRAFT = 8
 
-    __slots__ = ("id", "n_known")
+
+class _Lane:
+    """A sequence's place in the lookup."""
+
+    __slots__ = ("id", "n_drafted", "n_known", "n_max")
 
     def __init__(self, lane_id: int, n_known: int) -> None:
         self.id = lane_id
+        # Tokens of the sequence that the lookup knows.
         self.n_known = n_known
+        self.n_drafted = 0
+        # The longest draft that the last ones make worth its cost.
+        self.n_max = _FIRST_DRAFT
 
 
 class NgramDrafter:
     """The scheduler's drafter: gives each running sequence a lane of the lookup.
+
+    A draft that is right allows the next one to be twice as long, one that is not allows twice of
+    what was right of it: text that is copied is soon read in long pieces, and text that only looks
+    like a copy costs little.
 
     Args:
         lookup: has a lane for each sequence that may run; belongs to the engine thread from now on.
@@ -40,11 +52,16 @@ class NgramDrafter:
             lane = self._begin(sequence)
         news = sequence.tokens[lane.n_known :]
         lane.n_known = len(sequence.tokens)
-        return self._lookup.draft(lane.id, news, min(n_max, self._n_max))
+        draft = self._lookup.draft(lane.id, news, min(n_max, lane.n_max, self._n_max))
+        lane.n_drafted = len(draft)
+        return draft
 
     def accept(self, sequence: Sequence, n_accepted: int) -> None:
-        """Let the lookup learn."""
-        self._lookup.accept(self._lanes[sequence].id, n_accepted)
+        """Let the lookup learn, and choose the length of the next draft."""
+        lane = self._lanes[sequence]
+        self._lookup.accept(lane.id, n_accepted)
+        n_right = lane.n_max if n_accepted == lane.n_drafted else n_accepted
+        lane.n_max = max(1, min(2 * n_right, self._n_max))
 
     def end(self, sequence: Sequence) -> None:
         """Free the sequence's lane."""
