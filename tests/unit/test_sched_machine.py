@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pyllama.errors import NativeError
 from pyllama.sched import (
+    Event,
     Finished,
     Limits,
     Scheduler,
@@ -19,9 +20,11 @@ from pyllama.sched import (
     Status,
     StepStatus,
     TokenSampled,
+    Verified,
     placement,
 )
 from tests.support import builders, strategies
+from tests.support.fake_drafter import FakeDrafter
 from tests.support.fake_runner import FakeRunner, continuation
 
 MAX_STEPS = 2000
@@ -37,12 +40,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     # Prompts here are shorter than what is worth waiting for.
     waits_for_prefixes = False
 
-    @initialize(limits=strategies.contexts())
-    def make(self, limits: Limits) -> None:
+    # Decoding token by token.
+    has_drafts = False
+
+    @initialize(limits=strategies.contexts(), draft_seed=st.integers(0, 999))
+    def make(self, limits: Limits, draft_seed: int) -> None:
         """Begin with an empty context."""
         self.limits = limits
         self.runner = FakeRunner(limits)
-        self.scheduler = Scheduler(limits)
+        self.drafter = FakeDrafter(draft_seed)
+        drafts = self.has_drafts and limits.can_trim
+        self.scheduler = Scheduler(limits, drafter=self.drafter if drafts else None)
         self.now_s = 0.0
         self.sequences: list[Sequence] = []
         self.answers: dict[Sequence, list[int]] = {}
@@ -110,7 +118,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for event in self.scheduler.update(plan, result, self.now_s):
             self._take(event)
 
-    def _take(self, event: Started | TokenSampled | Finished) -> None:
+    def _take(self, event: Event) -> None:
         sequence = event.sequence
         assert sequence not in self.ends, "an event after the end"
         if isinstance(event, Started):
@@ -120,6 +128,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         elif isinstance(event, TokenSampled):
             assert sequence in self.started
             self.answers[sequence].append(event.token)
+        elif isinstance(event, Verified):
+            assert 0 <= event.n_accepted <= event.n_drafted
         else:
             self.ends[sequence] = event.reason
             assert sequence.status is Status.FINISHED
@@ -164,6 +174,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert n_steps < MAX_STEPS, "no end"
         self.flush()
         assert set(self.ends) == set(self.sequences)
+        assert not self.drafter.n_right, "a sequence that was never let go of"
         if not self.waits_for_prefixes:
             assert self.started == sorted(self.started, key=self.sequences.index)
         for sequence, end in self.ends.items():
@@ -205,7 +216,15 @@ class WaitingMachine(SchedulerMachine):
                 self.patch.undo()
 
 
+class DraftingMachine(SchedulerMachine):
+    """The same with guesses, right and wrong ones: every answer stays what it was."""
+
+    has_drafts = True
+
+
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestWaiting = WaitingMachine.TestCase
 TestWaiting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDrafting = DraftingMachine.TestCase
+TestDrafting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
