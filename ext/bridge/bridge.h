@@ -142,7 +142,7 @@ PYL_API int32_t pyl_drafter_draft(
 // Tells how many tokens of a lane's last draft were right. The lookups learn from it.
 PYL_API bool pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_accepted);
 
-// Frees what a lane remembers.
+// Frees what a lane remembers; it drafts again after the next begin.
 PYL_API bool pyl_drafter_end(pyl_drafter * drafter, int32_t lane);
 
 #ifdef __cplusplus

@@ -32,11 +32,13 @@ bool is_ngram(common_speculative_type type) {
 
 // One sequence's place in the lookups.
 struct lane {
-    llama_tokens       history;         // the sequence's tokens so far
-    common_ngram_cache cache;           // its n-grams, where ngram-cache is asked for
-    size_t             n_cached  = 0;   // tokens of the history that the cache has seen
+    bool               is_begun  = false;
+    llama_tokens       history;            // the sequence's tokens so far
+    size_t             n_prompt  = 0;      // how many of them it began with
+    common_ngram_cache cache;              // its n-grams, where ngram-cache is asked for
+    size_t             n_cached  = 0;      // tokens of the history that the cache has seen
     bool               is_shared = false;  // whether the last draft was made by pyl_drafter::shared
-    size_t             n_cut     = 0;   // what was left of it where it was cut, else 0
+    size_t             n_cut     = 0;      // what was left of it where it was cut, else 0
 };
 
 // Asks llama-common for what follows the history.
@@ -125,6 +127,8 @@ bool pyl_drafter_begin(pyl_drafter * drafter, int32_t index, const llama_token *
             common_speculative_begin(drafter->shared.get(), index, {});
             common_speculative_begin(drafter->shared.get(), index, lane.history);
         }
+        lane.n_prompt = n_prompt;
+        lane.is_begun = true;
         return true;
     });
 }
@@ -134,9 +138,13 @@ int32_t pyl_drafter_draft(
     llama_token * draft) {
     return pyl::guarded(-1, [&] {
         auto & lane = drafter->at(index);
+        if (!lane.is_begun) {
+            throw std::logic_error("lane " + std::to_string(index) + " follows no sequence");
+        }
         lane.history.insert(lane.history.end(), tokens, tokens + n_tokens);
         lane.is_shared = false;
-        if (n_max < 1 || lane.history.empty()) {
+        // The maps end the process where a history is not longer than the prompt.
+        if (n_max < 1 || lane.history.size() <= lane.n_prompt) {
             return 0;
         }
         llama_tokens result;

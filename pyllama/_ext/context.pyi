@@ -52,8 +52,8 @@ class Context:
             :data:`DECODE_OK`, :data:`DECODE_NO_KV_CELLS` or :data:`DECODE_ABORTED`.
 
         Raises:
-            ValueError: the batch is empty, longer than ``n_batch``, asks for more than
-                ``n_seq_max`` rows of logits, or holds a token or sequence id out of range.
+            ValueError: the batch is empty, longer than ``n_batch``, asks for more rows
+                of logits than it was made for, or holds a token or sequence id out of range.
             NativeError: llama.cpp refused it, as where positions of a sequence leave a gap. The
                 KV cells of the sequences are as they were.
             RuntimeError: the context is closed.

@@ -48,11 +48,12 @@ class NgramLookup:
             n_max: most tokens to guess.
 
         Returns:
-            Token ids, shape (n_draft,); none where nothing like the end occurred before.
+            Token ids, shape (n_draft,); none where nothing like the end occurred before,
+            and none before the first token after the prompt.
 
         Raises:
             ValueError: ``n_max`` is negative.
-            NativeError: there is no such lane.
+            NativeError: there is no such lane, or it follows no sequence.
 
         Source: ``common_speculative_draft``.
         """

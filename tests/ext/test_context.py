@@ -117,7 +117,7 @@ def test_more_rows_of_logits_than_sequences_are_refused(streams: Driver, tokens:
     streams.batch.clear()
     for start in range(N_SLOTS + 1):
         streams.batch.add(tokens, start, 1, 0, wants_logits=True)
-    with pytest.raises(ValueError, match="5 rows of logits, n_seq_max is 4"):
+    with pytest.raises(ValueError, match="5 rows of logits, there is room for 4"):
         streams.context.decode(streams.batch)
     streams.alone(tokens)
 
