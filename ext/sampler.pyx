@@ -100,7 +100,8 @@ def sample_rows(Context context not None, list samplers not None, list rows not 
         free(tokens)
 
 
-def sample_verify(Context context not None, Sampler sampler not None, int row, tuple draft not None):
+def sample_verify(
+        Context context not None, Sampler sampler not None, int row, tuple draft not None):
     cdef llama_context * ctx = context.checked()
     cdef size_t n = len(draft)
     cdef size_t n_accepted = 0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 # A first draft is no longer than this: wrong tokens cost about as much as prompt tokens do.
-_FIRST_DRAFT = 8
+_FIRST_DRAFT = 4
 
 
 class _Lane:

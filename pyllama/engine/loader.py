@@ -80,9 +80,7 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
     return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
-def _with_context(
-    settings: Settings, model: Model, path: Path, options: Options
-) -> LoadedModel:
+def _with_context(settings: Settings, model: Model, path: Path, options: Options) -> LoadedModel:
     if not model.has_decoder or model.is_diffusion:
         raise ModelLoadError(str(path), "this model does not generate text.")
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)

@@ -244,6 +244,7 @@ def _check_speculation(values: Mapping[str, Any]) -> None:
                 "lookup: ngram-simple, ngram-map-k, ngram-map-k4v, ngram-mod, ngram-cache"
             )
 
+
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:
     """Return the model reference: a flag, else PYLLAMA_MODEL, else the default model."""
     chosen = own.pop("model", "default")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FIELDS = "".join(f"def get_{name}(self):\n    return self.{name}\n\n" for name in ("a", "b", "c"))
 PROMPTS = [FIELDS + FIELDS[:n] for n in (4, 12, 40, 60)]
-DRAFTS = {
+DRAFTS: dict[str, Any] = {
     "spec_type": "ngram-simple,ngram-cache",
     "spec_ngram_simple_size_n": 3,
     "spec_ngram_simple_size_m": 6,
@@ -76,7 +76,7 @@ def test_a_repetition_is_read_in_pieces(model_path: Path, *, kv_unified: bool) -
 
 @pytest.mark.parametrize("end", [{"max_tokens": 9}, {"stop": "9,"}], ids=["length", "stop"])
 def test_an_answer_ends_within_a_draft(model_path: Path, end: dict[str, Any]) -> None:
-    """The budget and a stop string cut a draft like any other text, and the next answer is right."""
+    """The budget and a stop string cut a draft like other text, and the next answer is right."""
     with Llama(str(model_path), ctx_size=256, parallel=1, threads=2, **DRAFTS) as llm:
         first = llm.generate(COUNT, **end)
         assert " 6, 7, 8,".startswith(first.text.rstrip())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -169,10 +170,11 @@ def _noise(source: random.Random, count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def drafting(model: Model) -> Driver:
+def drafting(model: Model) -> Iterator[Driver]:
     """A context with room for drafts of eight tokens."""
     context = Context(model, 0, 36)
-    return Driver(model, context, Memory(context), Batch(64))
+    yield Driver(model, context, Memory(context), Batch(64))
+    context.close()
 
 
 def test_verifying_draws_what_decoding_draws(drafting: Driver, tokens: list[int]) -> None:
@@ -203,9 +205,14 @@ def test_a_draft_without_rows_is_refused(drafting: Driver, tokens: list[int]) ->
         sample_verify(drafting.context, sampler(drafting.model), len(tokens), (1,))
     with pytest.raises(NativeError, match="no logits"):
         sample_verify(drafting.context, sampler(drafting.model), -1, ())
-    drafting.context.close()
+
+
+def test_a_closed_context_is_told(model: Model) -> None:
+    """No row can be read from it."""
+    context = Context(model, 0)
+    context.close()
     with pytest.raises(RuntimeError, match="closed"):
-        sample_verify(drafting.context, sampler(drafting.model), 0, ())
+        sample_verify(context, sampler(model), 0, ())
 
 
 def test_a_draft_longer_than_the_batch_is_refused() -> None:

@@ -148,7 +148,7 @@ class FakeRunner:
             assert chunk.wants_token == (end == len(chunk.sequence.tokens))
 
     def _compute(self, plan: BatchPlan) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return for each chunk that wants a token how much of its draft is right, and the token."""
+        """Return how much of each draft is right, and the token after it."""
         for chunk in plan.chunks:
             self.memory.add(chunk, chunk.count)
         sampled = [self._sample(chunk) for chunk in plan.chunks if chunk.wants_token]

@@ -28,7 +28,7 @@ class Script:
         self.asked: list[int] = []
         self.ended: list[Sequence] = []
 
-    def draft(self, sequence: Sequence, n_max: int) -> tuple[int, ...]:  # noqa: ARG002
+    def draft(self, sequence: Sequence, n_max: int) -> tuple[int, ...]:
         self.asked.append(n_max)
         return self.drafts.pop(0)[:n_max] if self.drafts else ()
 

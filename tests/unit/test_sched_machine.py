@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pyllama.errors import NativeError
 from pyllama.sched import (
     Event,
-    Finished,
     Limits,
     Scheduler,
     Sequence,

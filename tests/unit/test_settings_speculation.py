@@ -10,7 +10,8 @@ from pyllama.errors import ConfigError, UnknownOption
 
 def test_it_is_off_by_default() -> None:
     """Without an option nothing is guessed."""
-    assert not any(option[0].startswith("--spec") for option in settings.from_arguments((), {}).options)
+    made = settings.from_arguments((), {})
+    assert not any(option[0].startswith("--spec") for option in made.options)
 
 
 @pytest.mark.parametrize(
