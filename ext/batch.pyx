@@ -56,3 +56,10 @@ cdef class Batch:
             self.raw.seq_id[row + i][0] = seq_id
             self.raw.logits[row + i] = True
         self.raw.n_tokens = row + count
+
+    def want_logits(self, int row, int count):
+        cdef int i
+        if row < 0 or count < 0 or count > self.raw.n_tokens - row:
+            raise ValueError(f"rows [{row}, {row + count}) of {self.raw.n_tokens}")
+        for i in range(row, row + count):
+            self.raw.logits[i] = True

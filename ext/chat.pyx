@@ -7,8 +7,11 @@ from pyllama._ext.bridge cimport (
     pyl_chat_apply,
     pyl_chat_caps,
     pyl_chat_free,
+    pyl_chat_generic_tools,
     pyl_chat_new,
     pyl_chat_source,
+    pyl_content_grammar,
+    pyl_schema_grammar,
 )
 from pyllama._ext.check cimport fail, take_text
 from pyllama._ext.model cimport Model
@@ -46,3 +49,30 @@ cdef class ChatTemplate:
     @property
     def caps(self):
         return json.loads(take_text(pyl_chat_caps(self.ptr), "common_chat_templates_get_caps"))
+
+
+def generic_tools(str request not None):
+    data = request.encode("utf-8", "replace")
+    cdef const char * c_request = data
+    cdef char * answer
+    with nogil:
+        answer = pyl_chat_generic_tools(c_request)
+    return json.loads(take_text(answer, "build_chat_peg_parser"))
+
+
+def content_grammar(str parser not None):
+    data = parser.encode("utf-8", "replace")
+    cdef const char * c_parser = data
+    cdef char * answer
+    with nogil:
+        answer = pyl_content_grammar(c_parser)
+    return take_text(answer, "common_peg_arena::build_grammar")
+
+
+def schema_grammar(str schema not None):
+    data = schema.encode("utf-8", "replace")
+    cdef const char * c_schema = data
+    cdef char * answer
+    with nogil:
+        answer = pyl_schema_grammar(c_schema)
+    return take_text(answer, "json_schema_to_grammar")

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
-from pyllama._ext.bridge cimport pyl_context_new, pyl_decode
+from pyllama._ext.bridge cimport pyl_context_new, pyl_decode, pyl_n_outputs_max
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
 from pyllama._ext.llama cimport (
@@ -48,16 +48,17 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None, uint32_t n_ctx_default, uint32_t n_rows=0):
+    def __cinit__(self, Model model not None, uint32_t n_ctx_default, uint32_t n_draft_rows=0):
         self.model = model
         with nogil:
             self.ptr = pyl_context_new(
-                model.options.ptr, model.ptr, n_ctx_default, n_rows, _should_abort, &self._abort)
+                model.options.ptr, model.ptr, n_ctx_default, n_draft_rows, _should_abort,
+                &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
         self._n_seq_ids = _n_seq_ids(self.ptr, model)
-        self._n_rows = max(n_rows, llama_n_seq_max(self.ptr))
+        self._n_draft_rows = n_draft_rows
 
     def __del__(self):
         # Here and not in __dealloc__: the warning may keep a reference to its source.
@@ -91,7 +92,7 @@ cdef class Context:
         cdef llama_batch raw = batch.raw
         cdef int32_t i
         cdef int32_t status = 0
-        cdef int32_t n_outputs = 0
+        cdef uint32_t n_outputs = 0
         cdef int32_t n_seq_max = llama_n_seq_max(ctx)
         cdef bint is_done
         if raw.n_tokens < 1:
@@ -106,8 +107,9 @@ cdef class Context:
             if not 0 <= raw.seq_id[i][0] < n_seq_max:
                 raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, {n_seq_max})")
             n_outputs += raw.logits[i] != 0
-        if n_outputs > self._n_rows:
-            raise ValueError(f"{n_outputs} rows of logits, there is room for {self._n_rows}")
+        # Past its output buffer llama.cpp ends the process.
+        if n_outputs > self.n_outputs_max:
+            raise ValueError(f"{n_outputs} rows of logits, n_outputs_max is {self.n_outputs_max}")
         # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
             is_done = pyl_decode(ctx, &raw, &status)
@@ -163,6 +165,11 @@ cdef class Context:
     @property
     def n_seq_max(self):
         return llama_n_seq_max(self.checked())
+
+    @property
+    def n_outputs_max(self):
+        cdef uint32_t n_seq_max = llama_n_seq_max(self.checked())
+        return pyl_n_outputs_max(self.model.ptr, n_seq_max) + self._n_draft_rows
 
     @property
     def n_threads(self):

@@ -14,6 +14,7 @@ The tree is ordered by who must act::
     │  ├─ QueueFull                       429
     │  ├─ NotReady                        503: the model is still loading
     │  └─ Draining                        503: the engine is shutting down
+    ├─ Disabled                         the operator did not switch it on: 501
     ├─ InvalidResponse                  the caller: 422, the model did not do what was asked
     ├─ Cancelled                        nobody: the client left
     └─ EngineError                      us: 500
@@ -118,6 +119,10 @@ class NotReady(CapacityError):
 
 class Draining(CapacityError):
     """The engine is shutting down and takes no new requests."""
+
+
+class Disabled(PyllamaError):
+    """Something that the operator did not switch on; the message names the switch."""
 
 
 class InvalidResponse(PyllamaError):

@@ -177,7 +177,7 @@ class Generation:
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
-            else:
+            elif isinstance(event, Started):
                 self._begin(event)
             if self._finish_reason is not None:
                 break
@@ -196,7 +196,7 @@ class Generation:
         self._answer.add(self._reader.feed(event.token))
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
-            self._engine.abort(self._ticket)
+            self._engine.abort(self._ticket, "stop")
             self._end("stop")
 
     def _end(self, reason: FinishReason) -> None:

@@ -19,12 +19,13 @@ from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import Prompt, TextCodec
+from pyllama.text import ChatOptions, Prompt, TextCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from pyllama.metrics import Metrics
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
 
@@ -68,12 +69,12 @@ class Llama:
             settings = settings_module.from_keywords(str(model), options)
         elif options:
             raise ConfigError(f"settings are complete; drop {', '.join(options)}")
+        self.settings: Settings = settings
         loaded = load(settings, hub.resolve(settings.model))
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
         self._n_slots = loaded.limits.n_slots
-        self._log_prompts = settings.log_prompts
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
         except BaseException:
@@ -163,20 +164,38 @@ class Llama:
     def chat_prompt(
         self,
         messages: Sequence[Mapping[str, Any]],
-        *,
-        template_kwargs: Mapping[str, Any] | None = None,
-        add_generation_prompt: bool = True,
+        **options: Any,
     ) -> Prompt:
-        """Render a chat with the model's template and tokenise it. Raises InvalidRequest."""
-        return self._open_codec.prompts.chat(
-            messages,
-            template_kwargs=template_kwargs,
-            add_generation_prompt=add_generation_prompt,
-        )
+        """Render a chat with the model's template and tokenise it.
 
-    def text_prompt(self, prompt: str | Sequence[int]) -> Prompt:
-        """Tokenise a text, or check token ids. Raises InvalidRequest."""
-        return self._open_codec.prompts.text(prompt)
+        Args:
+            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
+            **options: the fields of :class:`pyllama.text.ChatOptions`: ``tools``, ``tool_choice``,
+                ``json_schema``, ``enable_thinking``, ...
+
+        Raises:
+            InvalidRequest: messages or options are wrong; ``param`` names the field.
+        """
+        return self._open_codec.chats.prompt(messages, ChatOptions(**options))
+
+    def text_prompt(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        json_schema: Mapping[str, Any] | bool | None = None,
+        grammar: str | None = None,
+    ) -> Prompt:
+        """Tokenise a text, or check token ids.
+
+        Args:
+            prompt: the text, or token ids.
+            json_schema: what the answer must satisfy as JSON.
+            grammar: GBNF that the answer must follow.
+
+        Raises:
+            InvalidRequest: the prompt, the schema or the grammar cannot be used.
+        """
+        return self._open_codec.prompts.prompt(prompt, json_schema=json_schema, grammar=grammar)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
@@ -226,9 +245,9 @@ class Llama:
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1:
+        if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
-        if self._log_prompts:
+        if self.settings.log_prompts:
             text = self.detokenize(prompt.tokens, special=True)
             logger.info("prompt of %s: %r", request_id, text)
         return Request(
@@ -236,8 +255,11 @@ class Llama:
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt,
-            sampler=make_sampler(codec.model, params, prompt.tokens, self.n_ctx),
+            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
+            prompt_logprobs=params.prompt_logprobs,
+            # A draft's tokens come without their probabilities.
+            may_draft=params.logprobs is None,
+            sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
     def _begin(
@@ -269,6 +291,10 @@ class Llama:
             n_busy=engine.n_busy,
             n_waiting=engine.n_waiting,
         )
+
+    def metrics(self) -> Metrics:
+        """Return what the engine has done so far; never waits for it."""
+        return self._engine.metrics()
 
     def check_integrity(self) -> None:
         """Compare the scheduler's ledger of KV cells with llama.cpp's. Raises EngineError."""

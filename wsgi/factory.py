@@ -14,6 +14,7 @@ from falcon.media import JSONHandler
 from . import errors
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
+from .native.metrics import MetricsEndpoint
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -53,4 +54,5 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/{{model_id:path}}", models, suffix="one")
     for path in ("/health", "/v1/health"):
         app.add_route(path, health)
+    app.add_route("/metrics", MetricsEndpoint(host))
     app.add_route("/", Root())

@@ -64,10 +64,13 @@ PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * 
 
 // Makes a context for a model that was loaded with the same options, and warms it up.
 // n_ctx_default: KV cells in all where the options name no context size.
-// n_rows: rows of logits that a batch may ask for; never fewer than one a sequence id.
+// n_draft_rows: rows of logits that a batch may ask for beyond pyl_n_outputs_max().
 PYL_API struct llama_context * pyl_context_new(
-    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_rows,
+    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
     ggml_abort_callback abort_callback, void * abort_data);
+
+// Rows of logits that one batch may ask for: one a sequence, and some more to score a prompt with.
+PYL_API uint32_t pyl_n_outputs_max(const struct llama_model * model, uint32_t n_seq_max);
 
 // llama_decode, and waits for the result. llama.cpp allocates in there, and throws where that fails.
 PYL_API bool pyl_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * status);
@@ -88,20 +91,52 @@ PYL_API void       pyl_chat_free(pyl_chat * chat);
 PYL_API char * pyl_chat_source(const pyl_chat * chat);
 PYL_API char * pyl_chat_caps(const pyl_chat * chat);
 
-// Renders a chat. request: {messages, add_generation_prompt?, chat_template_kwargs?, enable_thinking?}.
-// Returns {prompt, generation_prompt, additional_stops, preserved_tokens, format}.
+// Renders a chat and says how its answer is constrained and parsed. request: {messages, tools?,
+// tool_choice?, parallel_tool_calls?, json_schema?, reasoning_format?, enable_thinking?,
+// chat_template_kwargs?, add_generation_prompt?, continue_final_message?, prompt_only?}.
+// Returns the fields of common_chat_params (common/chat.h). prompt_only leaves out all but the prompts.
 PYL_API char * pyl_chat_apply(const pyl_chat * chat, const char * request);
+
+// The constraint and the parser of tool calls under a template that has no form for them: JSON within
+// <tool_call> tags. request: {tools, tool_choice, parallel_tool_calls, generation_prompt,
+// thinking_start, thinking_ends}. Returns what pyl_chat_apply does, without a prompt.
+PYL_API char * pyl_chat_generic_tools(const char * request);
+
+// What an answer may be by a parser that pyl_chat_apply made, as GBNF in which its content is the
+// rule `answer`, which is to be defined.
+PYL_API char * pyl_content_grammar(const char * parser);
+
+// A JSON schema as GBNF.
+PYL_API char * pyl_schema_grammar(const char * schema);
+
+// ---- the parser of answers ----------------------------------------------------------------------------
+
+typedef struct pyl_chat_parser pyl_chat_parser;
+
+// params: {format, parser, generation_prompt, reasoning_format, parse_tool_calls, is_continuation}.
+PYL_API pyl_chat_parser * pyl_chat_parser_new(const char * params);
+PYL_API void              pyl_chat_parser_free(pyl_chat_parser * parser);
+
+// The texts that end a free text somewhere in this format, as a JSON array.
+PYL_API char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser);
+
+// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}]}.
+// NULL where neither the text nor any continuation of it is in the format.
+PYL_API char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len);
 
 // ---- samplers ---------------------------------------------------------------------------------------
 
 typedef struct pyl_sampler pyl_sampler;
 
-// params: the fields of pyllama.params.SamplingParams as a JSON object.
+// params: the fields of pyllama.params.SamplingParams, logprobs and post_sampling_probs as a JSON object.
 PYL_API pyl_sampler * pyl_sampler_new(const struct llama_model * model, const char * params);
 PYL_API void          pyl_sampler_free(pyl_sampler * sampler);
 
 // True if this sampler is an arg-max that needs neither history nor the sampler chain.
 PYL_API bool pyl_sampler_is_greedy(const pyl_sampler * sampler);
+
+// How many of the largest logits the sampler looks at; 0 means the whole vocabulary.
+PYL_API int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler);
 
 // The seed in use, drawn where the request asked for a random one.
 PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
@@ -109,10 +144,38 @@ PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
 // Feeds prompt tokens to the penalties' history.
 PYL_API bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens);
 
+// Threads that share the rows of a call; the calling thread is one of them.
+typedef struct pyl_pool pyl_pool;
+
+PYL_API pyl_pool * pyl_pool_new(int32_t n_threads);
+PYL_API void       pyl_pool_free(pyl_pool * pool);
+
 // Samples and accepts one token for each of n rows of the last decoded batch.
-// rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token.
+// rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token. The rows of
+// one sampler stand side by side, in the order of their tokens. pool may be NULL.
 PYL_API bool pyl_sample_rows(
-    struct llama_context * ctx, pyl_sampler * const * samplers, const int32_t * rows, size_t n, llama_token * tokens);
+    struct llama_context * ctx, pyl_pool * pool, pyl_sampler * const * samplers, const int32_t * rows, size_t n,
+    llama_token * tokens);
+
+// ---- log probabilities ------------------------------------------------------------------------------
+
+typedef struct pyl_logprob {
+    llama_token token;
+    float       logprob;  // natural; the smallest float where the probability is 0
+} pyl_logprob;
+
+// How likely each token was that a sampler drew since its reports were cleared, where its parameters ask
+// for it. A report begins with the token itself, the likeliest ones at its place follow, best first.
+PYL_API bool                pyl_sampler_has_logprobs(const pyl_sampler * sampler);
+PYL_API size_t              pyl_sampler_n_reports(const pyl_sampler * sampler);
+PYL_API const pyl_logprob * pyl_sampler_report(const pyl_sampler * sampler, size_t i, size_t * n);
+PYL_API void                pyl_sampler_clear_reports(pyl_sampler * sampler);
+
+// Reports for given tokens instead of drawn ones: rows[i] is the batch index whose logits say how likely
+// tokens[i] was. reports receives n times 1 + n_top entries; those without a token are LLAMA_TOKEN_NULL.
+PYL_API bool pyl_score_rows(
+    struct llama_context * ctx, pyl_pool * pool, const int32_t * rows, const llama_token * tokens, size_t n,
+    int32_t n_top, pyl_logprob * reports);
 
 // Samples and accepts from consecutive rows until a token differs from the draft, or all of it was
 // drawn. row is the batch index before the draft's first token; draft[i] was computed in row + 1 + i.

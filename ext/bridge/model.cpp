@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
+#include "lazy_memory.h"
 #include "options.h"
 
 #include "fit.h"
@@ -20,6 +21,10 @@ void warm_up(llama_context * ctx, const llama_model * model) {
     llama_memory_clear(llama_get_memory(ctx), true);
     llama_synchronize(ctx);
 }
+
+// Compute buffers hold this much of logits to score prompts with, and at most so many rows.
+constexpr uint32_t MAX_SCORE_BYTES = 32 << 20;
+constexpr uint32_t MAX_SCORE_ROWS  = 128;
 
 }  // namespace
 
@@ -43,7 +48,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
 }
 
 llama_context * pyl_context_new(
-    pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_rows,
+    pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
     ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
         if (!options->is_loaded) {
@@ -54,10 +59,10 @@ llama_context * pyl_context_new(
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);
         }
-        // One row of logits a sequence and step, and one a drafted token: no more is ever asked for.
-        cparams.n_outputs_max       = std::max(cparams.n_seq_max, n_rows);
+        cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
+        pyl::make_host_memory_lazy();
         llama_context * ctx         = llama_init_from_model(model, cparams);
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
@@ -67,6 +72,11 @@ llama_context * pyl_context_new(
         }
         return ctx;
     });
+}
+
+uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max) {
+    const auto row_bytes = sizeof(float) * llama_vocab_n_tokens(llama_model_get_vocab(model));
+    return n_seq_max + std::min<uint32_t>(MAX_SCORE_BYTES / row_bytes, MAX_SCORE_ROWS);
 }
 
 bool pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status) {

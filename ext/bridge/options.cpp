@@ -7,6 +7,7 @@
 #include "json.h"
 #include "speculative.h"
 
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -201,8 +202,17 @@ char * pyl_options_values(const pyl_options * options) {
             { "mirostat",           s.mirostat           },
             { "mirostat_tau",       s.mirostat_tau       },
             { "mirostat_eta",       s.mirostat_eta       },
+            { "adaptive_target",    s.adaptive_target    },
+            { "adaptive_decay",     s.adaptive_decay     },
             { "ignore_eos",         s.ignore_eos         },
         });
+        sampling["logit_bias"] = common_json::array();
+        for (const auto & bias : s.logit_bias) {
+            // JSON has no infinity: false bans a token.
+            const bool is_ban = std::isinf(bias.bias) && bias.bias < 0;
+            sampling["logit_bias"].push_back(common_json::array(
+                { bias.token, is_ban ? common_json_value(false) : common_json_value(bias.bias) }));
+        }
         sampling["seed"] = s.seed == LLAMA_DEFAULT_SEED ? int64_t(-1) : int64_t(s.seed);
         auto values      = common_json::object({
             { "model_path",   p.model.path                   },
@@ -216,10 +226,14 @@ char * pyl_options_values(const pyl_options * options) {
             { "n_threads",    p.cpuparams.n_threads          },
             { "kv_unified",   p.kv_unified                   },
             { "swa_full",     p.swa_full                     },
+            { "metrics",      p.endpoint_metrics             },
             { "cache_prompt", p.cache_prompt                 },
             { "use_jinja",    p.use_jinja                    },
             { "chat_template", p.chat_template               },
             { "template_kwargs", p.default_template_kwargs   },
+            { "reasoning_format", common_reasoning_format_name(p.reasoning_format) },
+            { "reasoning_budget", p.sampling.reasoning_budget_tokens },
+            { "reasoning_budget_message", p.sampling.reasoning_budget_message },
             { "stop",         p.antiprompt                   },
             { "aliases",      p.model_alias                  },
             { "hostnames",    p.hostnames                    },

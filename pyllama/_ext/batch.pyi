@@ -59,3 +59,10 @@ class Batch:
         Raises:
             ValueError: the position is negative, or the batch is too small. The batch is unchanged.
         """
+
+    def want_logits(self, row: int, count: int) -> None:
+        """Ask for the logits of ``count`` rows of the batch, from ``row`` on.
+
+        Raises:
+            ValueError: the batch has no such rows.
+        """

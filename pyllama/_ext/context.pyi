@@ -28,7 +28,7 @@ class Context:
     Args:
         model: the model.
         n_ctx_default: KV cells in all where the options name no context size.
-        n_rows: rows of logits that one batch may ask for; one for each sequence id if that is more.
+        n_draft_rows: rows of logits that a batch may ask for to verify drafts with.
 
     Raises:
         NativeError: llama.cpp refused the parameters, or memory ran out.
@@ -36,7 +36,7 @@ class Context:
     Source: ``llama_init_from_model``.
     """
 
-    def __new__(cls, model: Model, n_ctx_default: int, n_rows: int = 0) -> Context: ...
+    def __new__(cls, model: Model, n_ctx_default: int, n_draft_rows: int = 0) -> Context: ...
     def close(self) -> None:
         """Free the context; every call after the first does nothing. Releases the GIL.
 
@@ -52,8 +52,8 @@ class Context:
             :data:`DECODE_OK`, :data:`DECODE_NO_KV_CELLS` or :data:`DECODE_ABORTED`.
 
         Raises:
-            ValueError: the batch is empty, longer than ``n_batch``, asks for more rows
-                of logits than it was made for, or holds a token or sequence id out of range.
+            ValueError: the batch is empty, longer than ``n_batch``, asks for more than
+                ``n_outputs_max`` rows of logits, or holds a token or sequence id out of range.
             NativeError: llama.cpp refused it, as where positions of a sequence leave a gap. The
                 KV cells of the sequences are as they were.
             RuntimeError: the context is closed.
@@ -138,6 +138,11 @@ class Context:
 
         Source: ``llama_n_seq_max``.
         """
+
+    @property
+    def n_outputs_max(self) -> int:
+        """Rows of logits that a batch may ask for: one a sequence, some to score prompts,
+        and those for drafts."""
 
     @property
     def n_threads(self) -> int:

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyllama.engine.meter import Meter
 from pyllama.engine.stream import Failed, TokenStream
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
 from pyllama.sched import BatchPlan, Finished, Request, Scheduler
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyllama.engine.runner import Runner
+    from pyllama.metrics import Metrics
     from pyllama.sched import Drafter, Event, Limits, Sequence
 
 logger = logging.getLogger(__name__)
@@ -36,11 +38,12 @@ class EngineState(enum.Enum):
 class Ticket:
     """A request's place in the engine: what its owner holds to read and to abort it."""
 
-    __slots__ = ("request", "sequence", "stream")
+    __slots__ = ("abort_reason", "request", "sequence", "stream")
 
     def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
         self.request = request
         self.stream = TokenStream(ring)
+        self.abort_reason = "cancelled"
         # Set and read by the engine thread only.
         self.sequence: Sequence | None = None
 
@@ -71,6 +74,7 @@ class Engine:
         self._max_accepted = limits.n_slots + max_queue
         self._scheduler = Scheduler(limits, step_s=step_s, drafter=drafter)
         self._on_stop = on_stop
+        self._meter = Meter()
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._tickets: dict[Sequence, Ticket] = {}
         self._lock = threading.Lock()
@@ -100,6 +104,10 @@ class Engine:
         """Accepted requests that have no slot yet."""
         return max(self._n_accepted - self.n_busy, 0)
 
+    def metrics(self) -> Metrics:
+        """Return what was done so far."""
+        return self._meter.snapshot(self._scheduler, self.n_waiting)
+
     def submit(self, request: Request, ring: Callable[[], None] | None = None) -> Ticket:
         """Accept a request; its events arrive on the ticket's stream. Returns at once.
 
@@ -128,8 +136,14 @@ class Engine:
             self._inbox.put((self._add, ticket))
         return ticket
 
-    def abort(self, ticket: Ticket) -> None:
-        """End a request wherever it stands; returns at once, idempotent."""
+    def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
+        """End a request wherever it stands; returns at once, idempotent.
+
+        Args:
+            ticket: the request's place.
+            reason: what the metrics count it as.
+        """
+        ticket.abort_reason = reason
         ticket.stream.close()
         self._inbox.put((self._abort, ticket))
         if self._is_long_step_of(ticket):
@@ -232,11 +246,13 @@ class Engine:
             except NativeError as error:
                 self._fail(plan, error)
             else:
+                self._meter.step(plan, result)
                 self._publish(self._scheduler.update(plan, result, time.monotonic()))
         self._plan = BatchPlan()
 
     def _publish(self, events: list[Event]) -> None:
         for event in events:
+            self._meter.event(event)
             ticket = self._tickets[event.sequence]
             if isinstance(event, Finished):
                 # First the place, then the news: who reads the end may submit again at once.
@@ -259,6 +275,7 @@ class Engine:
     def _abort(self, ticket: Ticket) -> None:
         if ticket.sequence in self._tickets:
             self._scheduler.abort(ticket.sequence, time.monotonic())
+            self._meter.end(ticket.sequence, ticket.abort_reason)
             self._forget(ticket)
 
     def _abort_all(self, _: None) -> None:
@@ -280,6 +297,9 @@ class Engine:
             answer.put(None)
 
     def _end(self, ticket: Ticket, error: EngineError | Cancelled) -> None:
+        if ticket.sequence is not None:
+            reason = "cancelled" if isinstance(error, Cancelled) else "error"
+            self._meter.end(ticket.sequence, reason)
         self._forget(ticket)
         ticket.stream.put(Failed(error))
 

@@ -86,8 +86,8 @@ def _with_context(settings: Settings, model: Model, path: Path, options: Options
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
     with _NativeErrors() as errors:
         try:
-            n_rows = settings.parallel * (1 + options.n_draft)
-            context = Context(model, n_ctx_seq * settings.parallel, n_rows)
+            n_draft_rows = settings.parallel * options.n_draft
+            context = Context(model, n_ctx_seq * settings.parallel, n_draft_rows)
         except NativeError as error:
             remedy = "Lower --ctx-size or --parallel if memory ran out."
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
@@ -98,7 +98,7 @@ def _with_context(settings: Settings, model: Model, path: Path, options: Options
         context.close()
         raise ModelLoadError(str(path), "this model does not generate text.") from error
     vocab = Vocab(model)
-    limits = _limits(settings, model, context, vocab)
+    limits = _limits(settings, model, context, vocab, n_draft_rows)
     return LoadedModel(
         model=model,
         context=context,
@@ -109,7 +109,9 @@ def _with_context(settings: Settings, model: Model, path: Path, options: Options
     )
 
 
-def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) -> Limits:
+def _limits(
+    settings: Settings, model: Model, context: Context, vocab: Vocab, n_draft_rows: int
+) -> Limits:
     has_window = model.n_swa > 0 and not settings.swa_full
     has_state = model.is_recurrent or model.is_hybrid
     return Limits(
@@ -119,6 +121,7 @@ def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) ->
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
+        n_scored=context.n_outputs_max - context.n_seq_max - n_draft_rows,
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (has_state or has_window),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
-from pyllama._ext.sampler import sample_rows, sample_verify
+from pyllama._ext.sampler import WorkerPool, sample_rows, sample_verify
+from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.sched import RemoveCells, StepResult, StepStatus
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class LlamaRunner:
         self._memory = Memory(context)
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
+        # While rows are sampled the threads that compute a batch have nothing to do.
+        self._pool = WorkerPool(context.n_threads)
 
     def run(self, plan: BatchPlan) -> StepResult:
         """Do the plan's memory operations, compute its batch, sample."""
@@ -76,6 +79,7 @@ class LlamaRunner:
         batch = self._batch
         batch.clear()
         rows: list[_Row] = []
+        scoring = PromptScoring(self._context, self._pool)
         for chunk in plan.chunks:
             sequence = chunk.sequence
             row = batch.add(
@@ -83,23 +87,28 @@ class LlamaRunner:
             )
             if chunk.draft:
                 batch.add_draft(chunk.draft, chunk.start + chunk.n_own, chunk.seq_id)
+            scoring.add(chunk, batch, row)
             if chunk.wants_token:
                 rows.append(_Row(row, sequence.request.sampler, chunk.draft))
         status = _STATUS[self._context.decode(batch)]
-        sampled = self._sample(rows) if status is StepStatus.OK else []
+        if status is not StepStatus.OK:
+            return StepResult(status, (), time.perf_counter() - start_s)
+        sampled = self._sample(rows)
         return StepResult(
             status,
-            tokens=tuple(token for _, token in sampled),
-            n_accepted=tuple(n for n, _ in sampled),
-            duration_s=time.perf_counter() - start_s,
+            tuple(token for _, token in sampled),
+            time.perf_counter() - start_s,
+            drawn_logprobs(plan),
+            scoring.result(),
+            tuple(n_accepted for n_accepted, _ in sampled),
         )
 
     def _sample(self, rows: list[_Row]) -> list[tuple[int, int]]:
         """Return for each row how many tokens of its draft were right, and the token after them."""
         plain = [row for row in rows if not row.draft]
-        tokens = iter(
-            sample_rows(self._context, [row.sampler for row in plain], [row.row for row in plain])
-        )
+        samplers = [row.sampler for row in plain]
+        drawn = sample_rows(self._context, samplers, [row.row for row in plain], self._pool)
+        tokens = iter(drawn)
         return [
             sample_verify(self._context, row.sampler, row.row, row.draft)
             if row.draft

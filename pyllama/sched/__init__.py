@@ -4,7 +4,14 @@ No model, no threads, no clock: time comes in as an argument. Imported by the en
 """
 
 from pyllama.sched.drafter import Drafter, NoDrafter
-from pyllama.sched.events import Event, Finished, Started, TokenSampled, Verified
+from pyllama.sched.events import (
+    Event,
+    Finished,
+    PromptScored,
+    Started,
+    TokenSampled,
+    Verified,
+)
 from pyllama.sched.limits import Limits
 from pyllama.sched.plan import (
     BatchPlan,
@@ -29,6 +36,7 @@ __all__ = [
     "Finished",
     "Limits",
     "NoDrafter",
+    "PromptScored",
     "RemoveCells",
     "Request",
     "Scheduler",

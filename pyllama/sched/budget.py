@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyllama.sched.limits import Limits
     from pyllama.sched.plan import BatchPlan
 
-# Weight of the newest measurement in the moving averages.
+# Weight of the newest measurement in the moving average of a decode.
 _ALPHA = 0.3
+# What a measurement of prompt tokens still weighs when the next one comes.
+_DECAY = 0.85
 # A chunk below this many tokens wastes the pass over the weights that it costs.
 _MIN_CHUNK = 32
 _FIRST_CHUNK = 128
+# Depths that differ by less than this say nothing of what depth costs.
+_MIN_SPREAD = 64.0
 # A prefill without decoding company delays only arrivals and cancellations: it may take longer.
 _ALONE_FACTOR = 4.0
+# Where more prompts wait than streams run, a longer step serves more people than it delays.
+_CROWD_FACTOR = 2.0
+
+
+class TokenCost:
+    """Learns what a prompt token costs at each depth: a line through recent measurements.
+
+    A token attends to all before it, so the last chunk of a long prompt costs a multiple of the
+    first one. An average would always be late and make the chunks too long.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0.0
+        self._depth = 0.0
+        self._depth2 = 0.0
+        self._cost = 0.0
+        self._cost_depth = 0.0
+        self._slope_s = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was measured yet."""
+        return self._n > 0
+
+    def observe(self, n_tokens: int, depth: float, duration_s: float) -> None:
+        """Learn from a chunk: its tokens, the mean number of cells before them, its duration."""
+        cost_s = duration_s / n_tokens
+        self._n = self._n * _DECAY + n_tokens
+        self._depth = self._depth * _DECAY + n_tokens * depth
+        self._depth2 = self._depth2 * _DECAY + n_tokens * depth * depth
+        self._cost = self._cost * _DECAY + n_tokens * cost_s
+        self._cost_depth = self._cost_depth * _DECAY + n_tokens * cost_s * depth
+        depth_mean, cost_mean = self._depth / self._n, self._cost / self._n
+        variance = self._depth2 / self._n - depth_mean * depth_mean
+        if variance >= _MIN_SPREAD * _MIN_SPREAD:
+            slope_s = (self._cost_depth / self._n - depth_mean * cost_mean) / variance
+            # Depth never makes a token cheaper, and the first one costs something too.
+            self._slope_s = min(max(slope_s, 0.0), 0.8 * cost_mean / max(depth_mean, 1.0))
+
+    def n_tokens(self, room_s: float, depth: int) -> int:
+        """Return how many tokens from this depth on fit into a time."""
+        at_start_s = self._cost / self._n - self._slope_s * self._depth / self._n
+        first_s = max(at_start_s + self._slope_s * depth, 1e-9)
+        if self._slope_s * room_s < 1e-6 * first_s * first_s:
+            return int(room_s / first_s)
+        root_s = math.sqrt(first_s * first_s + 2.0 * self._slope_s * room_s)
+        return int((root_s - first_s) / self._slope_s)
 
 
 class PrefillBudget:
-    """Learns what a prompt token costs and fits chunks to a target step time.
+    """Fits chunks to a target step time.
 
     Args:
         limits: batch sizes of the context.
@@ -29,21 +81,28 @@ class PrefillBudget:
         self._limits = limits
         self._step_s = step_s
         self._decode_s = 0.0
-        self._token_s: float | None = None
+        self._cost = TokenCost()
 
-    def tokens(self, n_decoding: int) -> int:
-        """Return how many prompt tokens the next step may carry beside its decoding rows."""
-        if self._token_s is None:
+    def tokens(self, n_decoding: int, n_prompts: int = 1, depth: int = 0) -> int:
+        """Return how many prompt tokens the next step may carry beside its decoding rows.
+
+        Args:
+            n_decoding: sequences that get their next token in this step.
+            n_prompts: sequences whose prompt is being computed.
+            depth: cells that the longest of those prompts has already.
+        """
+        if not self._cost.is_known:
             # Nothing is known yet: a chunk that even a slow machine computes in a moment.
             return min(_FIRST_CHUNK, self._limits.n_batch)
         if n_decoding:
-            room_s = self._step_s - self._decode_s
+            crowd = min(max(n_prompts / n_decoding, 1.0), _CROWD_FACTOR)
+            room_s = self._step_s * crowd - self._decode_s
             floor = _MIN_CHUNK
         else:
             room_s = self._step_s * _ALONE_FACTOR
             floor = _MIN_CHUNK * 2
         # Whole multiples of the floor keep the shapes of the compute graphs few.
-        n_tokens = int(max(room_s, 0.0) / self._token_s) // _MIN_CHUNK * _MIN_CHUNK
+        n_tokens = self._cost.n_tokens(max(room_s, 0.0), depth) // _MIN_CHUNK * _MIN_CHUNK
         return max(floor, min(n_tokens, self._limits.n_batch))
 
     def observe(self, plan: BatchPlan, duration_s: float) -> None:
@@ -52,11 +111,11 @@ class PrefillBudget:
             # Memory was tidied up, nothing computed: that says nothing of a decode's duration.
             return
         n_decoding = plan.n_decoding
-        n_prompt = plan.n_tokens - n_decoding
+        prompts = [chunk for chunk in plan.chunks if not chunk.sequence.is_decoding]
+        n_prompt = sum(chunk.count for chunk in prompts)
         if n_prompt == 0:
             self._decode_s += _ALPHA * (duration_s - self._decode_s)
         elif n_prompt >= _MIN_CHUNK:
             rest_s = max(duration_s - (self._decode_s if n_decoding else 0.0), duration_s * 0.1)
-            cost_s = rest_s / n_prompt
-            known_s = self._token_s if self._token_s is not None else cost_s
-            self._token_s = known_s + _ALPHA * (cost_s - known_s)
+            depth = sum(chunk.count * (chunk.start + chunk.count / 2) for chunk in prompts)
+            self._cost.observe(n_prompt, depth / n_prompt, rest_s)

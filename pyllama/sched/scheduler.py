@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
 from pyllama.sched.drafter import NoDrafter
-from pyllama.sched.events import Finished, Started, TokenSampled, Verified
+from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
@@ -21,7 +21,7 @@ from pyllama.sched.sequence import Sequence, Status
 from pyllama.sched.slot_pool import SlotPool
 
 if TYPE_CHECKING:
-    from pyllama.results import FinishReason
+    from pyllama.results import FinishReason, TokenLogprobs
     from pyllama.sched.drafter import Drafter
     from pyllama.sched.events import Event
     from pyllama.sched.limits import Limits
@@ -180,10 +180,12 @@ class Scheduler:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
             decoding = [sequence for sequence in self.running if sequence.is_decoding]
+        depths = [other.n_past for other in self.running if not other.is_decoding]
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,
-            n_prompt_left=self._budget.tokens(len(decoding)),
+            n_prompt_left=self._budget.tokens(len(decoding), len(depths), max(depths, default=0)),
+            n_scored_left=self.limits.n_scored,
         )
         for sequence in decoding:
             builder.add_decode(sequence, _slot_of(sequence).id)
@@ -218,12 +220,14 @@ class Scheduler:
             tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.n_own]
             self.pool.extend(_slot_of(sequence), tokens_done)
             sequence.n_past += chunk.n_own
+            sequence.prompt_logprobs += result.prompt_logprobs.get(sequence, ())
             if chunk.wants_token:
                 token, n_accepted = next(tokens)
+                self._report_scores(sequence, now_s)
                 if chunk.draft:
                     self._append_draft(chunk, n_accepted, now_s)
                 if sequence.status is Status.RUNNING:
-                    self._append(sequence, token, now_s)
+                    self._append(sequence, token, now_s, result.logprobs.get(sequence))
 
     def _append_draft(self, chunk: Chunk, n_accepted: int, now_s: float) -> None:
         """Append the tokens of a draft that were right; the cells of the others are removed.
@@ -236,19 +240,30 @@ class Scheduler:
         n_before = len(sequence.tokens)
         for token in chunk.draft[:n_accepted]:
             if sequence.status is Status.RUNNING:
-                self._append(sequence, token, now_s)
+                self._append(sequence, token, now_s, None)
         tokens_done = sequence.tokens[n_before:]
         self.pool.extend(slot, tokens_done)
         sequence.n_past += len(tokens_done)
         if len(tokens_done) < len(chunk.draft):
             self.pool.restore(slot)
 
-    def _append(self, sequence: Sequence, token: int, now_s: float) -> None:
+    def _report_scores(self, sequence: Sequence, now_s: float) -> None:
+        """Report how likely the prompt was, before its first token comes."""
+        if sequence.request.prompt_logprobs is not None and not sequence.n_generated:
+            scores = tuple(sequence.prompt_logprobs)
+            self._events.append(PromptScored(sequence, now_s, scores))
+
+    def _append(
+        self, sequence: Sequence, token: int, now_s: float, logprobs: TokenLogprobs | None
+    ) -> None:
+        if sequence.request.max_tokens == 0:
+            self._finish(sequence, "length", now_s)
+            return
         if token in self.limits.eog_tokens:
             self._finish(sequence, "stop", now_s)
             return
         sequence.tokens.append(token)
-        self._events.append(TokenSampled(sequence, now_s, token))
+        self._events.append(TokenSampled(sequence, now_s, token, logprobs))
         is_full = len(sequence.tokens) >= self.limits.n_ctx_seq
         if is_full or sequence.n_generated >= sequence.request.max_tokens:
             self._finish(sequence, "length", now_s)

@@ -43,14 +43,13 @@ _SAMPLING_OPTIONS = {
     "--mirostat": "mirostat",
     "--mirostat-lr": "mirostat_eta",
     "--mirostat-ent": "mirostat_tau",
+    "--adaptive-target": "adaptive_target",
+    "--adaptive-decay": "adaptive_decay",
 }
 # Options that add up where a command line has them several times; of others the last one counts.
 _REPEATABLE = {
-    "--alias",
-    "--chat-template-kwargs",
-    "--override-kv",
-    "--override-tensor",
-    "--spec-type",
+    *("--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"),
+    *("--logit-bias", "--dry-sequence-breaker", "--spec-type"),
 }
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
@@ -137,6 +136,7 @@ class Collector:
             for option, parameter in _SAMPLING_OPTIONS.items()
             if option in native
         }
+        defaults |= _listed_parameters(native, values["sampling"])
         if "--predict" in native:
             defaults["max_tokens"] = values["n_predict"]
         if "--cache-prompt" in native:
@@ -159,7 +159,11 @@ class Collector:
             template_kwargs={
                 key: json.loads(text) for key, text in values["template_kwargs"].items()
             },
+            reasoning_format=values["reasoning_format"],
+            reasoning_budget=values["reasoning_budget"],
+            reasoning_budget_message=values["reasoning_budget_message"],
             swa_full=values["swa_full"],
+            metrics=values["metrics"],
             kv_unified=values["kv_unified"],
             options=options,
             **own,
@@ -243,6 +247,27 @@ def _check_speculation(values: Mapping[str, Any]) -> None:
                 f"--spec-type {kind} needs a draft model, which pyllama does not run; it drafts by "
                 "lookup: ngram-simple, ngram-map-k, ngram-map-k4v, ngram-mod, ngram-cache"
             )
+
+
+def _listed_parameters(
+    native: Mapping[str, tuple[tuple[str, ...], ...]], sampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that are lists, as far as flags say something of them."""
+    found: dict[str, Any] = {}
+    # llama.cpp drops a name that it does not know, so that the text itself is read.
+    if "--samplers" in native:
+        found["samplers"] = native["--samplers"][-1][1].split(";")
+    if "--sampler-seq" in native:
+        if found:
+            raise ConfigError("--samplers and --sampler-seq say the same; give one of them")
+        found["samplers"] = native["--sampler-seq"][-1][1]
+    # It forgets its default breakers once in a process: the flags themselves are read.
+    for _, text in native.get("--dry-sequence-breaker", ()):
+        earlier = found.get("dry_sequence_breakers", ())
+        found["dry_sequence_breakers"] = () if text == "none" else (*earlier, text)
+    if "--logit-bias" in native:
+        found["logit_bias"] = sampling["logit_bias"]
+    return found
 
 
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:

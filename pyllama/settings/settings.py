@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pyllama.errors import ConfigError
-from pyllama.params import GenerationParams, SamplingParams
+from pyllama.params import GenerationParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,15 @@ class Settings:
     chat_template: str | None = None
     use_jinja: bool = True
     template_kwargs: dict[str, Any] = field(default_factory=dict)
+    reasoning_format: str = "auto"
+    """Where thoughts go: ``none``, ``auto``, ``deepseek`` or ``deepseek-legacy``."""
+    reasoning_budget: int = -1
+    """Tokens of a thinking block; -1: no bound."""
+    reasoning_budget_message: str = ""
+    """What ends a thinking block whose budget is used up, before the end tag."""
     swa_full: bool = False
+    metrics: bool = False
+    """Answer ``GET /metrics``."""
     kv_unified: bool = False
     """One pool of KV cells for all slots; otherwise each has a stream of its own."""
     options: tuple[tuple[str, ...], ...] = ()
@@ -52,17 +60,14 @@ class Settings:
 
     def to_json(self) -> str:
         """Return the settings as JSON text, for another process."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "generation": self.generation.as_dict()})
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """Return the settings that :meth:`to_json` wrote."""
         data = json.loads(text)
-        generation = data.pop("generation")
-        sampling = SamplingParams(**generation.pop("sampling"))
-        stop = tuple(generation.pop("stop"))
         return cls(
-            generation=GenerationParams(sampling=sampling, stop=stop, **generation),
+            generation=GenerationParams().with_options(**data.pop("generation")),
             options=tuple(tuple(option) for option in data.pop("options")),
             **data,
         )

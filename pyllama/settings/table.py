@@ -30,11 +30,15 @@ HONOURED = frozenset(
         "typical repeat-last-n repeat-penalty presence-penalty frequency-penalty",
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
+        "adaptive-target adaptive-decay samplers sampler-seq dry-sequence-breaker logit-bias",
         "spec-type spec-ngram-simple-size-n spec-ngram-simple-size-m spec-ngram-map-k-size-n",
         "spec-ngram-map-k-size-m spec-ngram-map-k4v-size-n spec-ngram-map-k4v-size-m",
         "spec-ngram-map-k4v-min-hits spec-ngram-mod-n-match spec-ngram-mod-n-min",
         "spec-ngram-mod-n-max",
-        "host port cache-prompt jinja chat-template chat-template-file chat-template-kwargs",
+        "host port metrics cache-prompt",
+        "jinja chat-template chat-template-file chat-template-kwargs",
+        "reasoning reasoning-format reasoning-effort reasoning-preserve",
+        "reasoning-budget reasoning-budget-message",
     )
     for name in group.split()
 )

@@ -1,19 +1,26 @@
 """Text on both sides of the engine; runs in the caller's thread."""
 
 from pyllama.text.answer import Answer
+from pyllama.text.chat import ChatOptions, ChatPrompts
 from pyllama.text.codec import TextCodec
+from pyllama.text.constraint import Constraint
 from pyllama.text.detokenizer import Detokenizer
-from pyllama.text.prompts import Prompt, PromptBuilder
+from pyllama.text.output import OutputFormat
+from pyllama.text.prompts import Prompt, TextPrompts
 from pyllama.text.reader import AnswerReader, OutputParser
 from pyllama.text.stop import StopMatcher
 
 __all__ = [
     "Answer",
     "AnswerReader",
+    "ChatOptions",
+    "ChatPrompts",
+    "Constraint",
     "Detokenizer",
+    "OutputFormat",
     "OutputParser",
     "Prompt",
-    "PromptBuilder",
     "StopMatcher",
     "TextCodec",
+    "TextPrompts",
 ]

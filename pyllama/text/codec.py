@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
-from pyllama.text.prompts import PromptBuilder
+from pyllama.text.parser import AnswerParser
+from pyllama.text.prompts import TextPrompts
 from pyllama.text.reader import AnswerReader
+from pyllama.text.reasoning import Reasoning
 from pyllama.text.stop import StopMatcher
 
 if TYPE_CHECKING:
@@ -24,22 +27,34 @@ class TextCodec:
 
     model: Model
     vocab: Vocab
-    prompts: PromptBuilder
+    prompts: TextPrompts
+    chats: ChatPrompts
     pieces: list[bytes]
 
     @classmethod
     def of(cls, model: Model, vocab: Vocab, settings: Settings) -> TextCodec:
         """Read the template and the vocabulary of a model."""
-        prompts = PromptBuilder(
+        chats = ChatPrompts(
             model,
             vocab,
             template=settings.chat_template,
             use_jinja=settings.use_jinja,
             template_kwargs=settings.template_kwargs,
+            reasoning=Reasoning(
+                format=settings.reasoning_format,
+                budget=settings.reasoning_budget,
+                message=settings.reasoning_budget_message,
+            ),
         )
-        return cls(model, vocab, prompts, vocab.pieces())
+        return cls(model, vocab, TextPrompts(vocab), chats, vocab.pieces())
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt."""
         stops = StopMatcher((*params.stop, *prompt.stop))
-        return AnswerReader(Detokenizer(self.pieces), stops)
+        if prompt.output is None:
+            return AnswerReader(Detokenizer(self.pieces), stops)
+        preserved = {
+            token: self.vocab.piece(token, special=True) for token in prompt.output.preserved_tokens
+        }
+        detokenizer = Detokenizer(self.pieces, preserved)
+        return AnswerReader(detokenizer, stops, AnswerParser(prompt.output))

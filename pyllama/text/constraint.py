@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,5 +29,7 @@ class Constraint:
     reasoning_budget: int = -1
     """Tokens of a thinking block; -1: no bound."""
     reasoning_budget_message: str = ""
-    forced_tokens: tuple[int, ...] = ()
-    """Tokens that the answer begins with, after a thinking block if there is one."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pyllama._ext.chat import ChatTemplate
+from pyllama._ext.chat import ChatTemplate, content_grammar, generic_tools, schema_grammar
 from pyllama._ext.model import Model
 from pyllama.errors import NativeError
 
@@ -41,7 +44,8 @@ def test_the_assistants_turn_is_left_out_on_demand(template: ChatTemplate) -> No
 
 def test_the_assistants_last_message_is_continued(template: ChatTemplate) -> None:
     """A last message by the assistant stays open."""
-    rendered = template.apply(request(USER, {"role": "assistant", "content": "Hello, I"}))
+    messages = [USER, {"role": "assistant", "content": "Hello, I"}]
+    rendered = template.apply(request(*messages, continue_final_message=True))
     assert rendered["prompt"].endswith("<|im_start|>assistant\nHello, I")
 
 
@@ -128,3 +132,76 @@ def test_threads_share_a_template(template: ChatTemplate) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "function", "name", "parameters", "properties", "arguments", "role"]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(messages=JSON, tools=JSON, schema=JSON)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_json_is_a_chat_or_an_error(
+    template: ChatTemplate, messages: Any, tools: Any, schema: Any
+) -> None:
+    """Whatever JSON comes, llama-common answers or throws; it never ends the process."""
+    for more in ({"tools": tools}, {"json_schema": schema}, {}):
+        for chat in (messages, [USER, {**USER, "content": messages}], [USER]):
+            try:
+                rendered = template.apply(json.dumps({"messages": chat, **more}))
+            except NativeError:
+                continue
+            assert isinstance(rendered["prompt"], str)
+
+
+@pytest.mark.parametrize("function", [generic_tools, schema_grammar, content_grammar])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "5", '{"type": 5}', '{"parsers": [5]}'])
+def test_malformed_json_is_an_error(function: Callable[[str], object], text: str) -> None:
+    """What makes grammars answers or throws as well."""
+    try:
+        found = function(text)
+    except NativeError:
+        return
+    assert found
+
+
+def test_a_chat_tells_the_form_of_its_answer(template: ChatTemplate) -> None:
+    """A schema makes an eager grammar; a template without tools has none for them."""
+    rendered = template.apply(request(USER, json_schema={"const": "x"}))
+    assert "x" in rendered["grammar"]
+    assert not rendered["grammar_lazy"]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    assert template.apply(request(USER, tools=tools))["grammar"] == ""
+    wish = {
+        "tools": tools,
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "generation_prompt": rendered["generation_prompt"],
+        "thinking_start": "",
+        "thinking_ends": [],
+    }
+    generic = generic_tools(json.dumps(wish))
+    assert generic["grammar_lazy"]
+    assert generic["grammar_triggers"] == [{"type": 1, "value": "<tool_call>"}]
+    assert "answer" in content_grammar(rendered["parser"])
+    assert schema_grammar('{"const": "x"}').startswith("root ::=")
+
+
+def test_a_prompt_alone_is_the_same_prompt(template: ChatTemplate) -> None:
+    """prompt_only leaves out the analysis, not a word of the prompt."""
+    whole = template.apply(request(USER))
+    alone = template.apply(request(USER, prompt_only=True))
+    assert alone["prompt"] == whole["prompt"]
+    assert alone["generation_prompt"] == whole["generation_prompt"]

@@ -112,14 +112,22 @@ def test_a_batch_longer_than_n_batch_is_refused(streams: Driver) -> None:
         streams.context.decode(streams.batch)
 
 
-def test_more_rows_of_logits_than_sequences_are_refused(streams: Driver, tokens: list[int]) -> None:
-    """The output buffer has a row a sequence; llama.cpp would end the process past it."""
-    streams.batch.clear()
-    for start in range(N_SLOTS + 1):
-        streams.batch.add(tokens, start, 1, 0, wants_logits=True)
-    with pytest.raises(ValueError, match="5 rows of logits, there is room for 4"):
-        streams.context.decode(streams.batch)
-    streams.alone(tokens)
+def test_more_rows_of_logits_than_there_is_room_for_are_refused(
+    streams: Driver, tokens: list[int]
+) -> None:
+    """Past its output buffer llama.cpp would end the process; up to there it answers."""
+    n_rows = streams.context.n_outputs_max
+    assert N_SLOTS < n_rows <= N_SLOTS + 128
+    text = (tokens * 20)[: n_rows + 1]
+    for count in (n_rows + 1, n_rows):
+        streams.batch.clear()
+        streams.batch.add(text, 0, count, 0, wants_logits=True)
+        streams.batch.want_logits(0, count)
+        if count > n_rows:
+            with pytest.raises(ValueError, match=f"{count} rows of logits, n_outputs_max is"):
+                streams.context.decode(streams.batch)
+    streams.context.decode(streams.batch)
+    assert len(streams.context.logits(n_rows - 1)) == len(streams.context.logits(0))
 
 
 @pytest.mark.parametrize("start", [0, 3, 7])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pyllama._ext.memory import Memory
-from tests.ext.native import N_SLOTS, ROUNDING, Driver, argmax, difference
+from tests.ext.native import N_SLOTS, ROUNDING, Driver, argmax, difference, load
 
 
 @pytest.fixture(params=["streams", "pool"])
@@ -175,3 +178,27 @@ def test_an_id_outside_of_the_pool_is_refused(pool: Driver, seq_id: int) -> None
     for use in uses(pool.memory, seq_id):
         with pytest.raises(ValueError, match=rf"sequence id {seq_id} is outside of \[0, 256\)"):
             use()
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere llama.cpp writes zeros to every cell"
+)
+def test_empty_cells_take_no_memory(model_path: Path, tokens: list[int]) -> None:
+    """A context costs what its used cells cost, and computes the same after they were cleared."""
+    n_ctx = 32768
+    before = _resident_bytes()
+    model = load(model_path, ("--ctx-size", str(n_ctx)), ("--no-kv-unified",))
+    driver = Driver.of(model)
+    try:
+        first = driver.alone(tokens)
+        # 2 x 30 layers x 192 values x 2 bytes for each cell of the default model.
+        assert _resident_bytes() - before < n_ctx * 23040 / 2
+        driver.memory.clear(data=True)
+        assert difference(driver.alone(tokens), first) == 0.0
+    finally:
+        driver.context.close()

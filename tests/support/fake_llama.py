@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyllama.errors import Cancelled, Draining, InvalidRequest
 from pyllama.generations import Generations
+from pyllama.metrics import Histogram, Metrics
 from pyllama.params import GenerationParams
 from pyllama.results import Completion, Delta, FinishReason, ModelInfo, Timings, Usage
+from pyllama.settings.settings import Settings
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
 
@@ -201,12 +203,18 @@ class FakeLlama:
     Args:
         script: the steps of every generation.
         start_error: raised by :meth:`start` instead.
+        metrics: whether they were switched on.
     """
 
     def __init__(
-        self, script: Sequence[Step] = ("Hel", "lo"), *, start_error: Exception | None = None
+        self,
+        script: Sequence[Step] = ("Hel", "lo"),
+        *,
+        start_error: Exception | None = None,
+        metrics: bool = False,
     ) -> None:
         self.info = INFO
+        self.settings = Settings(metrics=metrics)
         self.n_ctx = 4096
         self.defaults = GenerationParams()
         self.script = script
@@ -249,6 +257,35 @@ class FakeLlama:
     def status(self) -> FakeStatus:
         """Tell the state."""
         return FakeStatus(state=self.state)
+
+    def metrics(self) -> Metrics:
+        """Return some counts."""
+        histogram = Histogram((0.5, 1.0))
+        for value in (0.2, 0.7, 3.0):
+            histogram.observe(value)
+        return Metrics(
+            prompt_tokens=100,
+            cached_tokens=40,
+            prompt_s=2.0,
+            predicted_tokens=60,
+            predicted_s=3.0,
+            n_steps=30,
+            n_sequence_steps=90,
+            n_prefix_hits=5,
+            n_started=9,
+            n_preempted=1,
+            finished={"stop": 6, "length": 2},
+            n_slots=4,
+            n_busy=1,
+            n_waiting=2,
+            n_cells=4096,
+            n_cells_used=200,
+            n_tokens_max=70,
+            queue_s=histogram.snapshot(),
+            ttft_s=histogram.snapshot(),
+            token_gap_s=histogram.snapshot(),
+            step_s=histogram.snapshot(),
+        )
 
     def drain(self, timeout_s: float) -> None:
         """Wait for the generations, cancel those that are left."""

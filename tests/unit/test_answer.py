@@ -78,7 +78,7 @@ class Aborts:
     def __init__(self) -> None:
         self.aborted: list[Ticket] = []
 
-    def abort(self, ticket: Ticket) -> None:
+    def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
         """Remember."""
         self.aborted.append(ticket)
         ticket.stream.close()

@@ -35,6 +35,7 @@ PUBLIC = {
     "pyllama.generation",
     "pyllama.generations",
     "pyllama.hub",
+    "pyllama.metrics",
     "pyllama.params",
     "pyllama.results",
     "pyllama.settings",

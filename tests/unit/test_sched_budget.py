@@ -9,8 +9,8 @@ from pyllama.sched.budget import PrefillBudget
 from tests.support import builders
 
 
-def plan(n_prompt: int, n_decoding: int = 0) -> BatchPlan:
-    """Return a step with so many prompt tokens and so many decoding rows."""
+def plan(n_prompt: int, n_decoding: int = 0, depth: int = 0) -> BatchPlan:
+    """Return a step with so many prompt tokens, from a depth on, and so many decoding rows."""
     chunks = []
     for seq_id in range(n_decoding):
         sequence = Sequence(builders.request(3))
@@ -18,8 +18,9 @@ def plan(n_prompt: int, n_decoding: int = 0) -> BatchPlan:
         sequence.n_past = 3
         chunks.append(Chunk(sequence, seq_id, 3, 1, wants_token=True))
     if n_prompt:
-        sequence = Sequence(builders.request(n_prompt))
-        chunks.append(Chunk(sequence, n_decoding, 0, n_prompt, wants_token=True))
+        sequence = Sequence(builders.request(depth + n_prompt))
+        sequence.n_past = depth
+        chunks.append(Chunk(sequence, n_decoding, depth, n_prompt, wants_token=True))
     return BatchPlan((), tuple(chunks))
 
 
@@ -86,3 +87,37 @@ def test_steps_that_say_nothing_teach_nothing() -> None:
         budget.observe(BatchPlan((RemoveCells(0, 0),)), 0.0)
         budget.observe(plan(5, 4), 9.0)
     assert budget.tokens(4) == before
+
+
+def test_chunks_shrink_as_a_prompt_grows_deep() -> None:
+    """Where each cell before it makes a token dearer, every chunk takes about the step's time."""
+
+    def duration_s(n_tokens: int, depth: int) -> float:
+        return n_tokens * (0.001 + 1e-6 * (depth + n_tokens / 2))
+
+    budget = PrefillBudget(builders.limits(n_batch=2048, n_ctx_seq=16384), step_s=0.2)
+    depth, durations_s = 0, []
+    while depth < 4000:
+        n_tokens = budget.tokens(1, 1, depth)
+        durations_s.append(duration_s(n_tokens, depth))
+        budget.observe(plan(n_tokens, 1, depth), durations_s[-1])
+        depth += n_tokens
+    # The first chunks teach; each is cut to a multiple of 32 tokens.
+    assert max(durations_s) < 0.22
+    assert min(durations_s[3:]) > 0.1
+
+
+def test_a_crowd_of_prompts_may_take_longer() -> None:
+    """Where more prompts wait than streams run the step grows, but no further than to twice."""
+    budget = learned(0.001, 0.04)
+    assert budget.tokens(4, 1) == budget.tokens(4, 4)
+    assert budget.tokens(4, 4) < budget.tokens(4, 6) < budget.tokens(4, 8)
+    assert budget.tokens(4, 8) == budget.tokens(1, 31)
+
+
+def test_cost_never_falls_with_depth() -> None:
+    """Measurements that say so are noise: a deep chunk is never larger than a shallow one."""
+    budget = learned(0.001, 0.0)
+    for depth, cost_s in ((0, 0.003), (1000, 0.001), (0, 0.003), (2000, 0.001)):
+        budget.observe(plan(128, 1, depth), 128 * cost_s)
+    assert budget.tokens(1, 1, 4000) <= budget.tokens(1, 1, 0)

@@ -13,6 +13,8 @@ from pyllama.errors import NativeError
 from pyllama.sched import (
     Event,
     Limits,
+    PromptScored,
+    Request,
     Scheduler,
     Sequence,
     Started,
@@ -53,6 +55,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now_s = 0.0
         self.sequences: list[Sequence] = []
         self.answers: dict[Sequence, list[int]] = {}
+        self.scores: dict[Sequence, list[int]] = {}
         self.ends: dict[Sequence, str] = {}
         self.started: list[Sequence] = []
         # Whether a step in which nothing else ran was refused: that ends a sequence early.
@@ -65,7 +68,14 @@ class SchedulerMachine(RuleBasedStateMachine):
     )
     def add(self, prompt: tuple[int, ...], max_tokens: int, *, cache_prompt: bool) -> None:
         """A client asks."""
-        request = builders.request(prompt, max_tokens, cache_prompt=cache_prompt)
+        self._add(builders.request(prompt, max_tokens, cache_prompt=cache_prompt))
+
+    @rule(prompt=strategies.prompts, max_tokens=st.integers(0, 6))
+    def score(self, prompt: tuple[int, ...], max_tokens: int) -> None:
+        """A client wants to know how likely its prompt is."""
+        self._add(builders.request(prompt, max_tokens, cache_prompt=False, prompt_logprobs=0))
+
+    def _add(self, request: Request) -> None:
         sequence = self.scheduler.add(request)
         self.sequences.append(sequence)
         self.answers[sequence] = []
@@ -124,8 +134,15 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert 0 <= event.n_cached <= sequence.n_prompt
             if sequence not in self.started:
                 self.started.append(sequence)
+        elif isinstance(event, PromptScored):
+            assert sequence not in self.scores, "scored twice"
+            assert not self.answers[sequence]
+            self.scores[sequence] = [score.token for score in event.logprobs]
+            places = [score.logprob for score in event.logprobs]
+            assert places == [-1.0 - index for index in range(len(places))]
         elif isinstance(event, TokenSampled):
             assert sequence in self.started
+            assert sequence in self.scores or sequence.request.prompt_logprobs is None
             self.answers[sequence].append(event.token)
         elif isinstance(event, Verified):
             assert 0 <= event.n_accepted <= event.n_drafted
@@ -184,6 +201,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         alone = continuation(request.tokens, request.max_tokens, self.limits)
         answer = self.answers[sequence]
         assert answer == alone[: len(answer)]
+        if request.prompt_logprobs is None:
+            assert sequence not in self.scores
+        elif end == "stop" or sequence in self.scores:
+            assert self.scores[sequence] == list(request.tokens[1:])
         n_total = len(request.tokens) + len(alone)
         is_full = len(alone) == request.max_tokens or n_total == self.limits.n_ctx_seq
         if end == "stop":

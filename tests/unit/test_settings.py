@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,43 @@ def test_a_sampling_flag_moves_its_default_alone(flag: str, name: str) -> None:
 
 def test_every_sampling_parameter_but_one_has_a_flag() -> None:
     """llama-server has no flag for ``min_keep``; each other parameter is movable."""
-    assert set(SAMPLING_TYPES) - set(_SAMPLING_OPTIONS.values()) == {"min_keep"}
+    lists = {"samplers", "logit_bias", "dry_sequence_breakers"}
+    assert set(SAMPLING_TYPES) - set(_SAMPLING_OPTIONS.values()) == {"min_keep"} | lists
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (("--samplers", "top_k;temperature"), "samplers", ("top_k", "temperature")),
+        (("--samplers", "top-k"), "samplers", ("top_k",)),
+        (("--sampler-seq", "kt"), "samplers", ("top_k", "temperature")),
+        (("-l", "5-inf", "-l", "7+1.5"), "logit_bias", ((5, -math.inf), (7, 1.5))),
+        (("--dry-sequence-breaker", "a"), "dry_sequence_breakers", ("a",)),
+        (("--dry-sequence-breaker", "b"), "dry_sequence_breakers", ("b",)),
+        (("--dry-sequence-breaker", "none"), "dry_sequence_breakers", ()),
+    ],
+)
+def test_flags_of_lists_move_their_default(argv: tuple[str, ...], name: str, value: Any) -> None:
+    """Samplers, biases and breakers come from flags, and survive the way to another process."""
+    made = read(*argv)
+    assert getattr(made.generation.sampling, name) == value
+    assert Settings.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("--samplers", "top_k;tempratur"), "did you mean 'temperature'"),
+        (("--sampler-seq", "kz"), "unknown sampler 'kz'"),
+        (("--samplers", "top_k", "--sampler-seq", "k"), "give one of them"),
+        (("-l", "5+inf"), "a bias must be a number"),
+        (("-l", "-5+1"), "no token id"),
+    ],
+)
+def test_flags_of_lists_are_checked(argv: tuple[str, ...], reason: str) -> None:
+    """What llama.cpp would drop without a word is refused."""
+    with pytest.raises(ConfigError, match=reason):
+        read(*argv)
 
 
 def test_a_random_seed_stays_random() -> None:
@@ -94,6 +131,20 @@ def test_the_length_of_an_answer_has_two_flags(argv: tuple[str, ...], max_tokens
 def test_flags_take_every_spelling(argv: tuple[str, ...], option: tuple[str, ...]) -> None:
     """Short and long, with hyphens, underscores or an equals sign, negated too."""
     assert option in read(*argv).options
+
+
+def test_flags_about_thinking() -> None:
+    """Format, budget and message are settings; effort and switch are values for the template."""
+    made = read(
+        *("--reasoning-format", "none", "--reasoning-budget", "7"),
+        *("--reasoning-budget-message", "Enough.", "--reasoning-effort", "low"),
+        *("--reasoning", "off", "--no-reasoning-preserve"),
+    )
+    assert (made.reasoning_format, made.reasoning_budget) == ("none", 7)
+    assert made.reasoning_budget_message == "Enough."
+    assert made.template_kwargs["enable_thinking"] is False
+    assert made.template_kwargs["reasoning_effort"] == "low"
+    assert made.template_kwargs["preserve_reasoning"] is False
 
 
 def test_flags_that_the_server_itself_reads() -> None:

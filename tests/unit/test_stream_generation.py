@@ -27,7 +27,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.aborted: list[Ticket] = []
 
-    def abort(self, ticket: Ticket) -> None:
+    def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
         self.aborted.append(ticket)
         ticket.stream.close()
 

@@ -1,0 +1,121 @@
+"""Counts what the engine does: fed by its thread, read by any."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pyllama.metrics import Histogram, Metrics
+from pyllama.sched import Finished, Started, TokenSampled
+
+if TYPE_CHECKING:
+    from pyllama.sched import BatchPlan, Event, Scheduler, Sequence, StepResult
+
+_WAITS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_STEPS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Meter:
+    """The counts of one engine."""
+
+    def __init__(self) -> None:
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
+        self._prompt_s = 0.0
+        self._predicted_tokens = 0
+        self._predicted_s = 0.0
+        self._n_steps = 0
+        self._n_sequence_steps = 0
+        self._n_prefix_hits = 0
+        self._n_started = 0
+        self._n_preempted = 0
+        self._n_tokens_max = 0
+        self._finished: Counter[str] = Counter()
+        self._queue_s = Histogram(_WAITS_S)
+        self._ttft_s = Histogram(_WAITS_S)
+        self._token_gap_s = Histogram(_STEPS_S)
+        self._step_s = Histogram(_STEPS_S)
+        # Time of the last token of each running sequence; None before the first.
+        self._last_s: dict[Sequence, float | None] = {}
+
+    # ---- the engine thread ----------------------------------------------------------------------
+
+    def step(self, plan: BatchPlan, result: StepResult) -> None:
+        """Count a step that was computed; to be called before the scheduler takes it in."""
+        if not plan.chunks:
+            return
+        n_prompt = sum(chunk.count for chunk in plan.chunks if not chunk.sequence.is_decoding)
+        self._n_steps += 1
+        self._n_sequence_steps += len(plan.chunks)
+        self._prompt_tokens += n_prompt
+        self._step_s.observe(result.duration_s)
+        if n_prompt:
+            self._prompt_s += result.duration_s
+        else:
+            self._predicted_s += result.duration_s
+
+    def event(self, event: Event) -> None:
+        """Count what became of a sequence."""
+        sequence = event.sequence
+        if isinstance(event, TokenSampled):
+            self._token(sequence, event.now_s)
+        elif isinstance(event, Started):
+            self._start(event)
+        elif isinstance(event, Finished):
+            self.end(sequence, event.reason)
+
+    def end(self, sequence: Sequence, reason: str) -> None:
+        """Count the end of a request, however it came about."""
+        self._last_s.pop(sequence, None)
+        self._finished[reason] += 1
+
+    def _start(self, event: Started) -> None:
+        sequence = event.sequence
+        if sequence in self._last_s:
+            # Preempted before: nobody waits for it a second time.
+            self._n_preempted += 1
+            return
+        self._last_s[sequence] = None
+        self._n_started += 1
+        self._cached_tokens += event.n_cached
+        self._n_prefix_hits += event.n_cached > 0
+        self._queue_s.observe(event.now_s - sequence.request.arrival_s)
+
+    def _token(self, sequence: Sequence, now_s: float) -> None:
+        last_s = self._last_s.get(sequence)
+        if last_s is None:
+            self._ttft_s.observe(now_s - sequence.request.arrival_s)
+        else:
+            self._token_gap_s.observe(now_s - last_s)
+        self._last_s[sequence] = now_s
+        self._predicted_tokens += 1
+        self._n_tokens_max = max(self._n_tokens_max, len(sequence.tokens))
+
+    # ---- any thread -----------------------------------------------------------------------------
+
+    def snapshot(self, scheduler: Scheduler, n_waiting: int) -> Metrics:
+        """Return the counts so far, and what the scheduler holds now."""
+        limits = scheduler.limits
+        return Metrics(
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
+            prompt_s=self._prompt_s,
+            predicted_tokens=self._predicted_tokens,
+            predicted_s=self._predicted_s,
+            n_steps=self._n_steps,
+            n_sequence_steps=self._n_sequence_steps,
+            n_prefix_hits=self._n_prefix_hits,
+            n_started=self._n_started,
+            n_preempted=self._n_preempted,
+            finished=dict(self._finished),
+            n_slots=limits.n_slots,
+            n_busy=len(scheduler.running),
+            n_waiting=n_waiting,
+            n_cells=limits.n_cells,
+            n_cells_used=limits.n_cells - scheduler.pool.n_cells_free,
+            n_tokens_max=self._n_tokens_max,
+            queue_s=self._queue_s.snapshot(),
+            ttft_s=self._ttft_s.snapshot(),
+            token_gap_s=self._token_gap_s.snapshot(),
+            step_s=self._step_s.snapshot(),
+        )

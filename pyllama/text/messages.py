@@ -1,0 +1,156 @@
+"""The messages of a chat: what is wrong is refused by its path before a template sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pyllama.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+_PARTS = ("text", "media_marker")
+
+
+def checked(messages: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return messages in the one form that llama-common reads.
+
+    Raises:
+        InvalidRequest: a message has a form that no template can take.
+    """
+    if not isinstance(messages, (list, tuple)):
+        raise InvalidRequest("messages must be a list", param="messages")
+    if not messages:
+        raise InvalidRequest("messages must hold at least one message", param="messages")
+    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _message(message: Any, path: str) -> dict[str, Any]:
+    if not hasattr(message, "get"):
+        raise InvalidRequest(f"{path} must be an object with role and content", param=path)
+    role = message.get("role")
+    if role not in ROLES:
+        raise InvalidRequest(
+            f"{path}.role must be one of {', '.join(ROLES)}, not {role!r}", param=f"{path}.role"
+        )
+    found = {key: value for key, value in message.items() if value is not None}
+    for key in ("reasoning_content", "name", "tool_call_id"):
+        _check_text(found.get(key, ""), f"{path}.{key}")
+    _check_content(found, path)
+    if "tool_calls" in found:
+        if role != "assistant":
+            raise InvalidRequest(
+                f"{path}.tool_calls belongs to the assistant's messages", param=f"{path}.tool_calls"
+            )
+        found["tool_calls"] = _calls(found["tool_calls"], f"{path}.tool_calls")
+        # An empty list is no call.
+        if not found["tool_calls"]:
+            del found["tool_calls"]
+    if role == "assistant" and not found.keys() & {"content", "tool_calls"}:
+        if "reasoning_content" not in found:
+            raise InvalidRequest(f"{path} has neither content nor tool_calls", param=path)
+        found["content"] = ""
+    return found
+
+
+def _check_content(message: dict[str, Any], path: str) -> None:
+    content = message.get("content")
+    path = f"{path}.content"
+    if content is None:
+        if message["role"] != "assistant":
+            raise InvalidRequest(f"{path} is missing", param=path)
+        return
+    if isinstance(content, str):
+        return
+    if not isinstance(content, (list, tuple)):
+        raise InvalidRequest(f"{path} must be a string or a list of parts", param=path)
+    for index, part in enumerate(content):
+        where = f"{path}[{index}]"
+        kind = part.get("type") if hasattr(part, "get") else None
+        if kind not in _PARTS:
+            raise InvalidRequest(f"{where}.type must be text, not {kind!r}", param=f"{where}.type")
+        _check_text(part.get("text"), f"{where}.text")
+
+
+def _calls(calls: Any, path: str) -> list[dict[str, Any]]:
+    if not isinstance(calls, (list, tuple)):
+        raise InvalidRequest(f"{path} must be a list", param=path)
+    return [_call(call, f"{path}[{index}]") for index, call in enumerate(calls)]
+
+
+def _call(call: Any, path: str) -> dict[str, Any]:
+    if not hasattr(call, "get") or call.get("type", "function") != "function":
+        raise InvalidRequest(f"{path}.type must be function", param=f"{path}.type")
+    function = call.get("function")
+    if not hasattr(function, "get"):
+        raise InvalidRequest(f"{path}.function is missing", param=f"{path}.function")
+    _check_text(function.get("name"), f"{path}.function.name")
+    _check_text(call.get("id") or "", f"{path}.id")
+    arguments = function.get("arguments")
+    where = f"{path}.function.arguments"
+    if arguments is None or arguments == "":
+        arguments = "{}"
+    elif isinstance(arguments, str):
+        try:
+            json.loads(arguments)
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(f"{where} must be JSON: {error}", param=where) from error
+    elif not hasattr(arguments, "keys"):
+        raise InvalidRequest(f"{where} must be JSON text or an object", param=where)
+    found = {
+        "type": "function",
+        "function": {"name": function["name"], "arguments": arguments},
+    }
+    return {**found, "id": call["id"]} if call.get("id") else found
+
+
+def _check_text(value: Any, path: str) -> None:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{path} must be a string", param=path)
+
+
+def described(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Return messages with a text at the end of the system prompt, which is added if need be."""
+    first, *rest = messages
+    if first["role"] not in {"system", "developer"}:
+        return [{"role": "system", "content": text}, *messages]
+    content = first["content"]
+    if isinstance(content, str):
+        content = f"{content}\n\n{text}"
+    else:
+        content = [*content, {"type": "text", "text": text}]
+    return [{**first, "content": content}, *rest]
+
+
+def without_calls(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages in which calls and their results are text, for templates without them."""
+    return [_without_calls(message) for message in messages]
+
+
+def _without_calls(message: dict[str, Any]) -> dict[str, Any]:
+    if message["role"] == "tool":
+        text = plain_text(message["content"])
+        return {"role": "user", "content": f"<tool_response>\n{text}\n</tool_response>"}
+    if "tool_calls" not in message:
+        return message
+    calls = []
+    for call in message["tool_calls"]:
+        arguments = call["function"]["arguments"]
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments)
+        body = json.dumps(
+            {"name": call["function"]["name"], "arguments": arguments}, ensure_ascii=False
+        )
+        calls.append(f"<tool_call>\n{body}\n</tool_call>")
+    text = "\n".join(filter(None, (plain_text(message.get("content", "")), *calls)))
+    found = {key: value for key, value in message.items() if key != "tool_calls"}
+    return {**found, "content": text}
+
+
+def plain_text(content: Any) -> str:
+    """Return a content's text, its parts a line each."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content)

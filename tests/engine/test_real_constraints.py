@@ -1,0 +1,241 @@
+"""Constrained answers of the default model: calls, schemas, grammars, thinking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pyllama import Llama
+from pyllama.errors import InvalidRequest
+from pyllama.text import Prompt
+
+pytestmark = pytest.mark.model
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "maxLength": 40},
+                "days": {"type": "integer", "minimum": 1, "maximum": 14},
+            },
+            "required": ["city"],
+        },
+    },
+}
+SUM: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Add two numbers",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+            "required": ["a", "b"],
+        },
+    },
+}
+PARAMETERS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in (WEATHER, SUM)}
+QUESTIONS = [
+    "Hi",
+    "Weather in Rome?",
+    "What is 3 plus 4?",
+    "Tell me a joke.",
+    "Write a poem about the sea.",
+    "How are you?",
+    "Translate 'cat' to French.",
+    "Who wrote Hamlet?",
+    "List three colours.",
+    "2+2?",
+]
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 12}, "ok": {"type": "boolean"}},
+    "required": ["name", "ok"],
+}
+# A template for models that think: the block is open where the answer begins.
+THINKING = """
+{%- for m in messages -%}
+<|im_start|>{{ m.role }}
+{% if m.reasoning_content %}<think>
+{{ m.reasoning_content }}
+</think>
+
+{% endif %}{{ m.content }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}<|im_start|>assistant
+<think>
+{% endif -%}"""
+
+
+@pytest.fixture(scope="module")
+def llm(model_path: Path) -> Iterator[Llama]:
+    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=2) as llm:
+        yield llm
+
+
+@pytest.fixture(scope="module")
+def thinker(model_path: Path) -> Iterator[Llama]:
+    with Llama(
+        str(model_path), ctx_size=4096, parallel=4, threads=2, chat_template=THINKING
+    ) as llm:
+        yield llm
+
+
+def user(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def answer(llm: Llama, prompt: Prompt, **params: Any) -> tuple[str, str]:
+    """Return the raw text of an answer, and why it ended."""
+    unread = Prompt(prompt.tokens, prompt.stop, prompt.constraint)
+    done = llm.start(unread, llm.defaults.with_options(**params)).result()
+    return done.text, done.finish_reason
+
+
+def call_in(text: str) -> dict[str, Any]:
+    body = text.strip()
+    assert body.startswith("<tool_call>"), text
+    assert body.endswith("</tool_call>"), text
+    call: dict[str, Any] = json.loads(body[len("<tool_call>") : -len("</tool_call>")])
+    return call
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_required_call_is_made(llm: Llama, question: str, temperature: float) -> None:
+    """Whatever the question, the answer is a call with arguments that fit, and nothing else."""
+    prompt = llm.chat_prompt(
+        user(question), tools=[WEATHER, SUM], tool_choice="required", parallel_tool_calls=False
+    )
+    text, reason = answer(llm, prompt, max_tokens=300, temperature=temperature, seed=1)
+    assert reason == "stop", text
+    call = call_in(text)
+    jsonschema.validate(call["arguments"], PARAMETERS[call["name"]])
+
+
+def test_the_named_tool_is_called(llm: Llama) -> None:
+    """A tool chosen by name is the one that is called, however little it fits."""
+    for tool in (WEATHER, SUM):
+        name = tool["function"]["name"]
+        choice = {"type": "function", "function": {"name": name}}
+        prompt = llm.chat_prompt(user("Hi"), tools=[WEATHER, SUM], tool_choice=choice)
+        text, _ = answer(llm, prompt, max_tokens=200)
+        assert call_in(text.split("</tool_call>")[0] + "</tool_call>")["name"] == name
+
+
+def test_a_call_that_is_cut_ends_by_length(llm: Llama) -> None:
+    """max_tokens wins over the grammar."""
+    prompt = llm.chat_prompt(user("Hi"), tools=[WEATHER], tool_choice="required")
+    text, reason = answer(llm, prompt, max_tokens=5)
+    assert reason == "length"
+    assert text.strip().startswith("<tool")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.2])
+def test_content_satisfies_its_schema(llm: Llama, temperature: float) -> None:
+    """The answer is JSON of that form, for chats and for texts."""
+    for prompt in (
+        llm.chat_prompt(user("Who are you?"), json_schema=SCHEMA),
+        llm.text_prompt("A person as JSON: ", json_schema=SCHEMA),
+    ):
+        text, reason = answer(llm, prompt, max_tokens=300, temperature=temperature, seed=3)
+        assert reason == "stop"
+        jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_an_answer_follows_its_grammar(llm: Llama) -> None:
+    """The answer is one of the words, without a space around it."""
+    grammar = 'root ::= "yes" | "no"'
+    for prompt in (
+        llm.chat_prompt(user("Is it raining?"), grammar=grammar),
+        llm.text_prompt("Is it raining? Answer: ", grammar=grammar),
+    ):
+        assert answer(llm, prompt, temperature=1.5, seed=5)[0] in {"yes", "no"}
+
+
+def test_with_tools_and_schema_the_answer_is_either(llm: Llama) -> None:
+    """It is a call, or content that satisfies the schema; over some seeds never anything else."""
+    prompt = llm.chat_prompt(user("Who are you?"), tools=[SUM], json_schema=SCHEMA)
+    for seed in range(6):
+        text, reason = answer(llm, prompt, max_tokens=300, temperature=1.5, seed=seed)
+        assert reason == "stop"
+        if "<tool_call>" in text:
+            assert call_in(text.split("</tool_call>")[0] + "</tool_call>")["name"] == "add"
+        else:
+            jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_the_constraint_begins_after_the_thoughts(thinker: Llama) -> None:
+    """Thoughts are free, bounded by their budget; what follows them has the form."""
+    prompt = thinker.chat_prompt(user("Who are you?"), json_schema=SCHEMA, reasoning_budget=8)
+    for seed in range(3):
+        text, reason = answer(thinker, prompt, max_tokens=300, temperature=0.8, seed=seed)
+        thoughts, _, content = text.partition("</think>")
+        assert reason == "stop"
+        assert 0 < len(thinker.tokenize(thoughts)) <= 12
+        jsonschema.validate(json.loads(content), SCHEMA)
+
+
+def test_a_required_call_follows_the_thoughts(thinker: Llama) -> None:
+    """Nothing but white space stands between the thoughts and the call."""
+    prompt = thinker.chat_prompt(
+        user("Hi"), tools=[SUM], tool_choice="required", reasoning_budget=8,
+        parallel_tool_calls=False,
+    )  # fmt: skip
+    text, reason = answer(thinker, prompt, max_tokens=300)
+    assert reason == "stop"
+    assert call_in(text.partition("</think>")[2])["name"] == "add"
+
+
+@pytest.mark.parametrize("options", [{"enable_thinking": False}, {"reasoning_effort": "none"}])
+def test_thinking_can_be_turned_off(thinker: Llama, options: dict[str, Any]) -> None:
+    """Where the template opens the block in any case, it is closed at once."""
+    prompt = thinker.chat_prompt(user("Hi"), **options)
+    assert answer(thinker, prompt, max_tokens=30)[0].lstrip().startswith("</think>")
+
+
+def test_a_budgets_message_ends_the_thoughts(model_path: Path) -> None:
+    """The server's flags hold where a request says nothing."""
+    with Llama(
+        str(model_path),
+        ctx_size=512,
+        parallel=1,
+        chat_template=THINKING,
+        reasoning_budget=4,
+        reasoning_budget_message=" Enough.",
+    ) as llm:
+        text, _ = answer(llm, llm.chat_prompt(user("Why?")), max_tokens=40)
+    assert " Enough.</think>" in text
+
+
+def test_a_continued_answer_keeps_its_form(llm: Llama) -> None:
+    """What is continued counts as a part of the content; what cannot be one is refused."""
+    began = [*user("Who are you?"), {"role": "assistant", "content": '{"name": "Bo'}]
+    prompt = llm.chat_prompt(began, json_schema=SCHEMA)
+    text, _ = answer(llm, prompt, max_tokens=200)
+    jsonschema.validate(json.loads('{"name": "Bo' + text), SCHEMA)
+    for content in ("Sure, here", "<|im_end|>"):
+        wrong = [*user("Hi"), {"role": "assistant", "content": content}]
+        with pytest.raises(InvalidRequest):
+            answer(llm, llm.chat_prompt(wrong, json_schema=SCHEMA))
+
+
+def test_free_tools_leave_an_answer_free(llm: Llama) -> None:
+    """With tool_choice auto the grammar sleeps until a call begins."""
+    prompt = llm.chat_prompt(user("Hello"), tools=[WEATHER, SUM])
+    assert prompt.constraint is not None
+    assert prompt.constraint.lazy
+    text, _ = answer(llm, prompt, max_tokens=40)
+    assert text
+    # The model goes on after the beginning of a call, and the grammar holds from there on.
+    began = [*user("Hi"), {"role": "assistant", "content": "<tool_call>\n"}]
+    assert llm.chat_prompt(began, tools=[WEATHER, SUM]).constraint is not None
