@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
-from pyllama.sched import Finished, PromptScored, Started, TokenSampled
+from pyllama.sched import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.text import Answer
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Generation:
         self._answer = Answer()
         self._n_tokens = 0
         self._n_cached = 0
+        self._n_drafted = 0
+        self._n_accepted = 0
         self._start_s = 0.0
         self._first_token_s = 0.0
         self._last_token_s = 0.0
@@ -173,6 +175,8 @@ class Generation:
             predicted_n=self._n_tokens,
             predicted_ms=1e3 * (self._last_token_s - self._first_token_s),
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
+            draft_n=self._n_drafted,
+            draft_n_accepted=self._n_accepted,
         )
 
     def _parsed(self) -> Any:
@@ -186,6 +190,9 @@ class Generation:
         for event in events:
             if isinstance(event, TokenSampled):
                 self._take(event)
+            elif isinstance(event, Verified):
+                self._n_drafted += event.n_drafted
+                self._n_accepted += event.n_accepted
             elif isinstance(event, Finished):
                 self._end(event.reason)
             elif isinstance(event, Failed):

@@ -18,7 +18,7 @@ from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidReq
 from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
-from pyllama.sched import Request
+from pyllama.sched import Request, Scheduler
 from pyllama.structured import ResponseForm
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 from pyllama.text.infill import infill_tokens
@@ -84,10 +84,13 @@ class Llama:
             raise
         self._engine = engine = Engine(
             LlamaRunner(loaded.context, loaded.limits),
-            loaded.limits,
+            Scheduler(
+                loaded.limits,
+                step_s=settings.step_ms / 1e3,
+                max_ram_bytes=cache_bytes(settings.cache_ram),
+                drafter=loaded.drafter,
+            ),
             max_queue=settings.max_queue,
-            step_s=settings.step_ms / 1e3,
-            max_ram_bytes=cache_bytes(settings.cache_ram),
             on_stop=loaded.context.close,
         )
         # Without a close() the thread ends with the last reference, or with the interpreter.
@@ -314,6 +317,8 @@ class Llama:
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
             prompt_logprobs=params.prompt_logprobs,
+            # A draft's tokens come without their probabilities.
+            may_draft=params.logprobs is None,
             sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
