@@ -100,7 +100,7 @@ def flags(side: Side, load: Load, args: argparse.Namespace) -> list[str]:
     if side is not PYLLAMA and args.llama_server_slots == "auto":
         slots = []
     own = args.pyllama_flags if side is PYLLAMA else args.llama_server_flags
-    return ["-c", str(load.n_ctx), *slots, "-t", str(args.threads), *own]
+    return ["-c", str(load.n_ctx), *slots, "-t", str(args.threads), *load.flags, *own]
 
 
 def check_same_work(rows: Rows) -> None:

@@ -45,6 +45,8 @@ class Load:
     n_ctx: int
     """KV cells in all."""
     phases: tuple[Phase, ...]
+    flags: tuple[str, ...] = ()
+    """More flags of both servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class Sizes:
     stall_tokens: int = 256
     n_turns: int = 6
     n_arrivals: int = 40
+    edit_words: int = 400
+    edit_tokens: int = 256
     decode_clients: tuple[int, ...] = (1, 4, 8, 16, 32)
     shared_clients: tuple[int, ...] = (8, 32)
 
@@ -75,12 +79,20 @@ QUICK = Sizes(
     stall_tokens=64,
     n_turns=3,
     n_arrivals=10,
+    edit_words=200,
+    edit_tokens=128,
     decode_clients=(1, 8),
     shared_clients=(8,),
 )
 
 _STALL_AFTER = 16  # chunks that every running stream has delivered when the long prompt arrives
 _ARRIVALS_PER_S = 0.6
+# Short n-grams: a record differs from the one that it copies in every few tokens.
+_LOOKUP = (
+    *("--spec-type", "ngram-simple"),
+    *("--spec-ngram-simple-size-n", "4"),
+    *("--spec-ngram-simple-size-m", "16"),
+)
 
 
 def decode(sizes: Sizes) -> list[Load]:
@@ -193,9 +205,31 @@ def churn(sizes: Sizes) -> list[Load]:
     return [_load(8, Phase("churn", drive))]
 
 
+def edit(sizes: Sizes) -> list[Load]:
+    """Records to be written once more with another key, one client: plain, then with drafts.
+
+    The beginning of the copy is given, so that a small model goes on with it.
+    """
+
+    def prompt(number: int) -> str:
+        sentences = text(f"edit {number}", sizes.edit_words).split(". ")
+        old = [f'{{"id": {i}, "name": "{words.lower()}"}}' for i, words in enumerate(sentences)]
+        new = [line.replace('"name"', '"title"') for line in old[:3]]
+        return "\n".join([*old, "", *new, ""])
+
+    def load(state: str, *flags: str) -> Load:
+        async def drive(send: Send) -> Groups:
+            prompts = [prompt(number) for number in range(4)]
+            return {"": [await send(prompt, sizes.edit_tokens) for prompt in prompts]}
+
+        return Load(1, 4096, (Phase(f"edit, {state}", drive),), flags)
+
+    return [load("plain"), load("drafts", *_LOOKUP)]
+
+
 WORKLOADS: dict[str, Callable[[Sizes], list[Load]]] = {
     workload.__name__: workload
-    for workload in (decode, prefill, distinct, shared, chat, stall, churn)
+    for workload in (decode, prefill, distinct, shared, chat, stall, churn, edit)
 }
 
 

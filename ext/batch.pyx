@@ -43,6 +43,20 @@ cdef class Batch:
             self.raw.logits[row - 1] = True
         return row - 1
 
+    def add_draft(self, tuple draft not None, int start, int seq_id):
+        cdef int row = self.raw.n_tokens
+        cdef int count = len(draft)
+        cdef int i
+        if start < 0 or count > self.capacity - row:
+            raise ValueError(f"{count} tokens from position {start} and row {row} on")
+        for i in range(count):
+            self.raw.token[row + i] = draft[i]
+            self.raw.pos[row + i] = start + i
+            self.raw.n_seq_id[row + i] = 1
+            self.raw.seq_id[row + i][0] = seq_id
+            self.raw.logits[row + i] = True
+        self.raw.n_tokens = row + count
+
     def want_logits(self, int row, int count):
         cdef int i
         if row < 0 or count < 0 or count > self.raw.n_tokens - row:

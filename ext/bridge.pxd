@@ -1,6 +1,6 @@
 # The C face of llama-common: ext/bridge/bridge.h, in header order.
 
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 from pyllama._ext.ggml cimport ggml_abort_callback
 from pyllama._ext.llama cimport llama_batch, llama_context, llama_model, llama_token, llama_vocab
@@ -19,11 +19,12 @@ cdef extern from "bridge.h" nogil:
         pyl_options * options, const char * arg, const char * value, const char * value2)
     bint pyl_options_finish(pyl_options * options)
     char * pyl_options_values(const pyl_options * options)
+    int32_t pyl_options_n_draft(const pyl_options * options)
 
     llama_model * pyl_model_load(pyl_options * options, const char * path)
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
-        ggml_abort_callback abort_callback, void * abort_data)
+        uint32_t n_draft_rows, ggml_abort_callback abort_callback, void * abort_data)
     uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max)
     bint pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status)
     bint pyl_tokenize(
@@ -63,6 +64,9 @@ cdef extern from "bridge.h" nogil:
     bint pyl_sample_rows(
         llama_context * ctx, pyl_pool * pool, pyl_sampler ** samplers, const int32_t * rows,
         size_t n, llama_token * tokens)
+    bint pyl_sample_verify(
+        llama_context * ctx, pyl_sampler * sampler, int32_t row, const llama_token * draft,
+        size_t n_draft, llama_token * token, size_t * n_accepted)
 
     ctypedef struct pyl_logprob:
         llama_token token
@@ -74,3 +78,14 @@ cdef extern from "bridge.h" nogil:
     bint pyl_score_rows(
         llama_context * ctx, pyl_pool * pool, const int32_t * rows, const llama_token * tokens,
         size_t n, int32_t n_top, pyl_logprob * reports)
+
+    ctypedef struct pyl_drafter
+    pyl_drafter * pyl_drafter_new(const pyl_options * options, int32_t n_lanes)
+    void pyl_drafter_free(pyl_drafter * drafter)
+    bint pyl_drafter_begin(
+        pyl_drafter * drafter, int32_t lane, const llama_token * prompt, size_t n_prompt)
+    int32_t pyl_drafter_draft(
+        pyl_drafter * drafter, int32_t lane, const llama_token * tokens, size_t n_tokens,
+        int32_t n_max, llama_token * draft)
+    bint pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_accepted)
+    bint pyl_drafter_end(pyl_drafter * drafter, int32_t lane)

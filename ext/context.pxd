@@ -10,5 +10,6 @@ cdef class Context:
     cdef int _abort
     cdef int _n_vocab
     cdef int _n_seq_ids
+    cdef int _n_draft_rows
     cdef llama_context * checked(self) except NULL
     cdef int check_seq(self, int seq_id) except -1

@@ -49,17 +49,22 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None, uint32_t n_ctx_default, Options options=None):
+    def __cinit__(
+        self, Model model not None, uint32_t n_ctx_default, Options options=None,
+        uint32_t n_draft_rows=0,
+    ):
         self.model = model
         self.options = model.options if options is None else options
         self.options.finish()
         with nogil:
             self.ptr = pyl_context_new(
-                self.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
+                self.options.ptr, model.ptr, n_ctx_default, n_draft_rows, _should_abort,
+                &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
         self._n_seq_ids = _n_seq_ids(self.ptr, model)
+        self._n_draft_rows = n_draft_rows
 
     def __del__(self):
         # Here and not in __dealloc__: the warning may keep a reference to its source.
@@ -169,7 +174,8 @@ cdef class Context:
 
     @property
     def n_outputs_max(self):
-        return pyl_n_outputs_max(self.model.ptr, llama_n_seq_max(self.checked()))
+        cdef uint32_t n_seq_max = llama_n_seq_max(self.checked())
+        return pyl_n_outputs_max(self.model.ptr, n_seq_max) + self._n_draft_rows
 
     @property
     def n_threads(self):

@@ -117,6 +117,9 @@ cdef extern from "llama.h" nogil:
     llama_token llama_vocab_eot(const llama_vocab * vocab)
     bint llama_vocab_get_add_bos(const llama_vocab * vocab)
     bint llama_vocab_get_add_eos(const llama_vocab * vocab)
+    llama_token llama_vocab_fim_pre(const llama_vocab * vocab)
+    llama_token llama_vocab_fim_suf(const llama_vocab * vocab)
+    llama_token llama_vocab_fim_mid(const llama_vocab * vocab)
 
     int32_t llama_token_to_piece(
         const llama_vocab * vocab, llama_token token, char * buf, int32_t length, int32_t lstrip,

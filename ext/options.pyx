@@ -6,6 +6,7 @@ import os
 from pyllama._ext.bridge cimport (
     pyl_options_finish,
     pyl_options_free,
+    pyl_options_n_draft,
     pyl_options_new,
     pyl_options_set,
     pyl_options_table,
@@ -58,6 +59,10 @@ cdef class Options:
 
     def values(self):
         return json.loads(take_text(pyl_options_values(self.ptr), "pyl_options_values"))
+
+    @property
+    def n_draft(self):
+        return pyl_options_n_draft(self.ptr)
 
     def _refuse(self, what):
         try:

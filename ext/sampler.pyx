@@ -9,6 +9,7 @@ from pyllama._ext.bridge cimport (
     pyl_pool_free,
     pyl_pool_new,
     pyl_sample_rows,
+    pyl_sample_verify,
     pyl_sampler,
     pyl_sampler_accept_prompt,
     pyl_sampler_clear_reports,
@@ -146,6 +147,28 @@ def sample_rows(
         free(pointers)
         free(indices)
         free(tokens)
+
+
+def sample_verify(
+        Context context not None, Sampler sampler not None, int row, tuple draft not None):
+    cdef llama_context * ctx = context.checked()
+    cdef size_t n = len(draft)
+    cdef size_t n_accepted = 0
+    cdef llama_token token = 0
+    cdef llama_token * ids = <llama_token *> malloc((n + 1) * sizeof(llama_token))
+    cdef bint is_sampled
+    try:
+        if ids is NULL:
+            raise MemoryError()
+        for i in range(n):
+            ids[i] = draft[i]
+        with nogil:
+            is_sampled = pyl_sample_verify(ctx, sampler.ptr, row, ids, n, &token, &n_accepted)
+        if not is_sampled:
+            fail("pyl_sample_verify")
+        return n_accepted, token
+    finally:
+        free(ids)
 
 
 def score_rows(

@@ -16,6 +16,9 @@ from pyllama._ext.llama cimport (
     llama_vocab_bos,
     llama_vocab_eos,
     llama_vocab_eot,
+    llama_vocab_fim_mid,
+    llama_vocab_fim_pre,
+    llama_vocab_fim_suf,
     llama_vocab_get_add_bos,
     llama_vocab_get_add_eos,
     llama_vocab_is_control,
@@ -134,6 +137,15 @@ cdef class Vocab:
     @property
     def eot(self):
         return _optional(llama_vocab_eot(self.ptr))
+
+    @property
+    def infill(self):
+        cdef llama_token prefix = llama_vocab_fim_pre(self.ptr)
+        cdef llama_token suffix = llama_vocab_fim_suf(self.ptr)
+        cdef llama_token middle = llama_vocab_fim_mid(self.ptr)
+        if LLAMA_TOKEN_NULL in (prefix, suffix, middle):
+            return None
+        return prefix, suffix, middle
 
     @property
     def adds_bos(self):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
-from pyllama.sched import Finished, PromptScored, Started, TokenSampled
+from pyllama.sched import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.text import Answer
 
 if TYPE_CHECKING:
@@ -45,10 +45,14 @@ class Generation:
         self._engine = engine
         self._ticket = ticket
         self._reader = reader
+        self.prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+        """One for each prompt token but the first, where they were asked for; known before the
+        first delta."""
         self._answer = Answer()
-        self._prompt_logprobs: tuple[TokenLogprobs, ...] = ()
         self._n_tokens = 0
         self._n_cached = 0
+        self._n_drafted = 0
+        self._n_accepted = 0
         self._start_s = 0.0
         self._first_token_s = 0.0
         self._last_token_s = 0.0
@@ -121,7 +125,7 @@ class Generation:
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
             logprobs=self._answer.logprobs,
-            prompt_logprobs=self._prompt_logprobs,
+            prompt_logprobs=self.prompt_logprobs,
             parsed=self._parsed(),
             stop_sequence=self._reader.stop_sequence,
         )
@@ -171,6 +175,8 @@ class Generation:
             predicted_n=self._n_tokens,
             predicted_ms=1e3 * (self._last_token_s - self._first_token_s),
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
+            draft_n=self._n_drafted,
+            draft_n_accepted=self._n_accepted,
         )
 
     def _parsed(self) -> Any:
@@ -184,14 +190,17 @@ class Generation:
         for event in events:
             if isinstance(event, TokenSampled):
                 self._take(event)
-            elif isinstance(event, PromptScored):
-                self._prompt_logprobs = event.logprobs
+            elif isinstance(event, Verified):
+                self._n_drafted += event.n_drafted
+                self._n_accepted += event.n_accepted
             elif isinstance(event, Finished):
                 self._end(event.reason)
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
-            elif isinstance(event, Started):
+            elif isinstance(event, PromptScored):
+                self.prompt_logprobs = event.logprobs
+            else:
                 self._begin(event)
             if self._finish_reason is not None:
                 break
@@ -207,9 +216,9 @@ class Generation:
         self._last_token_s = event.now_s
         if self._n_tokens == 1:
             self._first_token_s = event.now_s
+        self._answer.add(self._reader.feed(event.token))
         if event.logprobs is not None:
             self._answer.add_logprobs(event.logprobs)
-        self._answer.add(self._reader.feed(event.token))
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
             self._engine.abort(self._ticket, "stop")

@@ -18,9 +18,10 @@ from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidReq
 from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
-from pyllama.sched import Request
+from pyllama.sched import Request, Scheduler
 from pyllama.structured import ResponseForm
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
+from pyllama.text.infill import infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -83,10 +84,13 @@ class Llama:
             raise
         self._engine = engine = Engine(
             LlamaRunner(loaded.context, loaded.limits),
-            loaded.limits,
+            Scheduler(
+                loaded.limits,
+                step_s=settings.step_ms / 1e3,
+                max_ram_bytes=cache_bytes(settings.cache_ram),
+                drafter=loaded.drafter,
+            ),
             max_queue=settings.max_queue,
-            step_s=settings.step_ms / 1e3,
-            max_ram_bytes=cache_bytes(settings.cache_ram),
             on_stop=loaded.context.close,
         )
         # Without a close() the thread ends with the last reference, or with the interpreter.
@@ -170,20 +174,40 @@ class Llama:
         generation = self.start(self.text_prompt(prompt), wanted)
         return generation if stream else generation.result()
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+    def tokenize(
+        self,
+        text: str,
+        *,
+        special: bool = False,
+        add_special: bool | None = None,
+        parse_special: bool | None = None,
+    ) -> list[int]:
         """Return the token ids of a text.
 
         Args:
             text: the text.
-            special: add the vocabulary's BOS and EOS, and read ``<|im_end|>`` and its like as
-                the control tokens that they name.
+            special: both of the following.
+            add_special: add the vocabulary's BOS and EOS.
+            parse_special: read ``<|im_end|>`` and its like as the control tokens that they name.
         """
-        return self._open_codec.vocab.tokenize(text, add_special=special, parse_special=special)
+        return self._open_codec.vocab.tokenize(
+            text,
+            add_special=special if add_special is None else add_special,
+            parse_special=special if parse_special is None else parse_special,
+        )
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
         """Return the text of token ids; with ``special`` the control tokens' names too."""
         data = self._open_codec.vocab.detokenize(list(tokens), special=special)
         return data.decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """Return a token's bytes, which may be a part of a character; control tokens' names too.
+
+        Raises:
+            ValueError: there is no such token.
+        """
+        return self._open_codec.vocab.piece(token, special=True)
 
     # ---- in two steps, as a server needs it ---------------------------------------------------
 
@@ -222,6 +246,16 @@ class Llama:
             InvalidRequest: the prompt, the schema or the grammar cannot be used.
         """
         return self._open_codec.prompts.prompt(prompt, json_schema=json_schema, grammar=grammar)
+
+    def infill_prompt(self, prefix: str | Sequence[int], suffix: str, **constraint: Any) -> Prompt:
+        """Ask for what stands between two texts; what else :meth:`text_prompt` takes, this does.
+
+        Raises:
+            Unsupported: the model was not made to fill in.
+            InvalidRequest: the prefix holds ids outside of the vocabulary.
+        """
+        tokens = infill_tokens(self._open_codec.vocab, prefix, suffix)
+        return self.text_prompt(tokens, **constraint)
 
     def start(
         self, prompt: Prompt, params: GenerationParams, *, request_id: str | None = None
@@ -283,6 +317,8 @@ class Llama:
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
             prompt_logprobs=params.prompt_logprobs,
+            # A draft's tokens come without their probabilities.
+            may_draft=params.logprobs is None,
             sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
@@ -305,12 +341,6 @@ class Llama:
         return codec
 
     # ---- life ---------------------------------------------------------------------------------
-
-    def piece(self, token: int) -> bytes:
-        """Return the bytes of a token, of control tokens their names. Raises InvalidRequest."""
-        codec = self._open_codec
-        codec.prompts.check((token,))
-        return codec.vocab.piece(token, special=True)
 
     def status(self) -> EngineStatus:
         """Return what the engine is doing now."""

@@ -37,11 +37,16 @@ class Timings:
     """First token to last token."""
     queue_ms: float = 0.0
     """Submitted to first scheduled."""
+    draft_n: int = 0
+    """Tokens that speculative decoding guessed."""
+    draft_n_accepted: int = 0
+    """Those of them that were sampled as well."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return llama-server's ``timings`` object; every number is finite."""
         # The first token comes out of the prompt's logits: it is no decoded interval.
         n_intervals = max(self.predicted_n - 1, 0)
+        drafts = {"draft_n": self.draft_n, "draft_n_accepted": self.draft_n_accepted}
         return {
             "cache_n": self.cache_n,
             "prompt_n": self.prompt_n,
@@ -52,6 +57,7 @@ class Timings:
             "predicted_ms": self.predicted_ms,
             "predicted_per_token_ms": _ratio(self.predicted_ms, n_intervals),
             "predicted_per_second": _ratio(1e3 * n_intervals, self.predicted_ms),
+            **(drafts if self.draft_n else {}),
         }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .client import ClientWatch
-from .streaming import EventStream, StreamEncoder, Watched
+from .streaming import PING_S, EventStream, StreamEncoder, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +48,20 @@ class Order:
     stream: bool
     fold: Fold | None = None
     """Sees the answer of a dialect whose whole object is made of the deltas."""
+    ping_s: float = PING_S
+    """Seconds of silence after which a stream sends a ping."""
 
 
 def answer(
     req: falcon.Request, resp: falcon.Response, *, llm: Llama, order: Order, encoder: Encoder
-) -> None:
+) -> Generations:
     """Start the generations and make them the response.
 
     What can be refused is refused before the first byte, as an HTTP error. To be called as the
     last thing in a responder: once a stream is set, an error would leave its slot taken.
+
+    Returns:
+        The generations, for an encoder that tells of them as the stream goes on.
 
     Raises:
         ContextOverflow, QueueFull, Draining: the engine does not take the request.
@@ -73,7 +78,8 @@ def answer(
         resp.content_type = encoder.media_type
         resp.set_header("Cache-Control", "no-cache")
         resp.set_header("X-Accel-Buffering", "no")
-        resp.stream = EventStream(watched, encoder)
-        return
+        resp.stream = EventStream(watched, encoder, ping_s=order.ping_s)
+        return generations
     with closing(watched):
         resp.media = encoder.whole(watched.collect(order.fold), generations)
+    return generations

@@ -16,6 +16,7 @@ from .anthropic.messages import Messages, TokenCount
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
 from .native.metrics import MetricsEndpoint
+from .native.tokens import ApplyTemplate, Detokenize, Tokenize
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -49,6 +50,7 @@ def _add_routes(app: Application, host: Host) -> None:
     health = Health(host)
     for path in ("/v1/chat/completions", "/chat/completions"):
         app.add_route(path, chat)
+        app.add_route(f"{path}/input_tokens", chat, suffix="input_tokens")
     app.add_route("/v1/completions", completions)
     for path in ("/v1/models", "/models"):
         app.add_route(path, models)
@@ -64,4 +66,7 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/input_tokens", responses, suffix="count")
         app.add_route(f"{path}/{{response_id}}", responses, suffix="one")
     app.add_route("/metrics", MetricsEndpoint(host))
+    app.add_route("/tokenize", Tokenize(host))
+    app.add_route("/detokenize", Detokenize(host))
+    app.add_route("/apply-template", ApplyTemplate(host))
     app.add_route("/", Root())

@@ -54,6 +54,9 @@ PYL_API bool pyl_options_finish(pyl_options * options);
 // The values that pyllama reads back, as a JSON object.
 PYL_API char * pyl_options_values(const pyl_options * options);
 
+// Most tokens that speculative decoding guesses ahead; 0 where it is off.
+PYL_API int32_t pyl_options_n_draft(const pyl_options * options);
+
 // ---- model and context --------------------------------------------------------------------------
 
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
@@ -62,8 +65,9 @@ PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * 
 // Makes a context for a loaded model, and warms it up. The options are those that loaded the model,
 // or others that are finished: then what concerns the weights in them has no effect.
 // n_ctx_default: KV cells in all where the options name no context size.
+// n_draft_rows: rows of logits that a batch may ask for beyond pyl_n_outputs_max().
 PYL_API struct llama_context * pyl_context_new(
-    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
+    pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
     ggml_abort_callback abort_callback, void * abort_data);
 
 // Rows of logits that one batch may ask for: one a sequence, and some more to score a prompt with.
@@ -174,6 +178,37 @@ PYL_API void                pyl_sampler_clear_reports(pyl_sampler * sampler);
 PYL_API bool pyl_score_rows(
     struct llama_context * ctx, pyl_pool * pool, const int32_t * rows, const llama_token * tokens, size_t n,
     int32_t n_top, pyl_logprob * reports);
+
+// Samples and accepts from consecutive rows until a token differs from the draft, or all of it was
+// drawn. row is the batch index before the draft's first token; draft[i] was computed in row + 1 + i.
+// *n_accepted tokens of the draft were drawn, then *token, for which nothing is computed yet.
+PYL_API bool pyl_sample_verify(
+    struct llama_context * ctx, pyl_sampler * sampler, int32_t row, const llama_token * draft, size_t n_draft,
+    llama_token * token, size_t * n_accepted);
+
+// ---- speculative decoding ---------------------------------------------------------------------------
+
+// Drafts by looking n-grams up in what was said before. One lane follows one sequence.
+typedef struct pyl_drafter pyl_drafter;
+
+// options: with --spec-type of the n-gram kinds only; at least one.
+PYL_API pyl_drafter * pyl_drafter_new(const pyl_options * options, int32_t n_lanes);
+PYL_API void          pyl_drafter_free(pyl_drafter * drafter);
+
+// Makes a lane follow a new sequence, of which nothing is known yet.
+PYL_API bool pyl_drafter_begin(pyl_drafter * drafter, int32_t lane, const llama_token * prompt, size_t n_prompt);
+
+// Appends what a sequence grew by, and guesses what follows: up to n_max tokens. Returns how many,
+// or -1.
+PYL_API int32_t pyl_drafter_draft(
+    pyl_drafter * drafter, int32_t lane, const llama_token * tokens, size_t n_tokens, int32_t n_max,
+    llama_token * draft);
+
+// Tells how many tokens of a lane's last draft were right. The lookups learn from it.
+PYL_API bool pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_accepted);
+
+// Frees what a lane remembers; it drafts again after the next begin.
+PYL_API bool pyl_drafter_end(pyl_drafter * drafter, int32_t lane);
 
 #ifdef __cplusplus
 }

@@ -16,26 +16,37 @@ bool is_better(const llama_token_data & a, const llama_token_data & b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-float largest(logits_row row) {
-    // NaN compares as false, and so is passed over.
-    float best = -std::numeric_limits<float>::infinity();
-    for (int32_t i = 0; i < row.n_vocab; ++i) {
-        best = row.data[i] > best ? row.data[i] : best;
+// Whether any of up to BLOCK logits is above a threshold. NaN compares as false.
+// PERF: the one look at a block without a candidate, which is nearly every block; it vectorises.
+bool has_above(const float * logits, int32_t n, float threshold) {
+    int found = 0;
+    for (int32_t i = 0; i < n; ++i) {
+        found |= logits[i] > threshold;
     }
-    return best;
+    return found != 0;
 }
 
 }  // namespace
 
 llama_token argmax(logits_row row) {
-    // PERF: the maximum first, without its index: that loop vectorises, std::max_element's does not.
-    const float best = largest(row);
-    for (int32_t i = 0; i < row.n_vocab; ++i) {
-        if (row.data[i] == best) {
-            return i;
+    llama_token best      = LLAMA_TOKEN_NULL;
+    float       threshold = -std::numeric_limits<float>::infinity();
+    for (int32_t start = 0; start < row.n_vocab; start += BLOCK) {
+        const int32_t end = std::min(start + BLOCK, row.n_vocab);
+        if (!has_above(row.data + start, end - start, threshold)) {
+            continue;
+        }
+        for (int32_t i = start; i < end; ++i) {
+            if (row.data[i] > threshold) {
+                best      = i;
+                threshold = row.data[i];
+            }
         }
     }
-    throw std::runtime_error("the logits hold no number");
+    if (best == LLAMA_TOKEN_NULL) {
+        throw std::runtime_error("the logits hold no number");
+    }
+    return best;
 }
 
 void top_candidates(logits_row row, int32_t k, std::vector<llama_token_data> & top) {
@@ -55,12 +66,10 @@ void top_candidates(logits_row row, int32_t k, std::vector<llama_token_data> & t
     };
     for (int32_t start = 0; start < row.n_vocab; start += BLOCK) {
         const int32_t end = std::min(start + BLOCK, row.n_vocab);
-        // PERF: a block without a candidate, which is nearly every one, costs one vectorised look.
-        int has_candidate = 0;
-        for (int32_t i = start; i < end; ++i) {
-            has_candidate |= row.data[i] > threshold;
+        if (!has_above(row.data + start, end - start, threshold)) {
+            continue;
         }
-        for (int32_t i = start; has_candidate && i < end; ++i) {
+        for (int32_t i = start; i < end; ++i) {
             if (row.data[i] > threshold) {
                 take(i);
             }
@@ -77,12 +86,13 @@ void all_candidates(logits_row row, std::vector<llama_token_data> & all) {
 }
 
 double log_normalizer(logits_row row) {
-    const float best   = largest(row);
-    double      sum[4] = {};
+    const float best = row.data[argmax(row)];
+    double      sum  = 0.0;
     for (int32_t i = 0; i < row.n_vocab; ++i) {
-        sum[i & 3] += std::exp(row.data[i] - best);
+        // NaN compares as false, and so counts as minus infinity.
+        sum += row.data[i] <= best ? std::exp(row.data[i] - best) : 0.0f;
     }
-    return best + std::log(sum[0] + sum[1] + sum[2] + sum[3]);
+    return best + std::log(sum);
 }
 
 }  // namespace pyl

@@ -11,9 +11,9 @@ namespace pyl {
 
 namespace {
 
-// Finite, so that JSON can carry it.
+// Finite, so that JSON can carry it. NaN is as good as impossible.
 float finite(double logprob) {
-    return logprob < -FLT_MAX ? -FLT_MAX : static_cast<float>(logprob);
+    return logprob >= -FLT_MAX ? static_cast<float>(logprob) : -FLT_MAX;
 }
 
 }  // namespace

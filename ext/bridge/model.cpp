@@ -48,7 +48,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
 }
 
 llama_context * pyl_context_new(
-    pyl_options * options, llama_model * model, uint32_t n_ctx_default,
+    pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
     ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
         // Options that loaded the model carry what the fit to the devices made of them.
@@ -57,7 +57,7 @@ llama_context * pyl_context_new(
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);
         }
-        cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max);
+        cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
         pyl::make_host_memory_lazy();

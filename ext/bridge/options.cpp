@@ -5,6 +5,7 @@
 
 #include "chat.h"
 #include "json.h"
+#include "speculative.h"
 
 #include <cmath>
 #include <set>
@@ -240,6 +241,15 @@ char * pyl_options_values(const pyl_options * options) {
             { "port",         p.port                         },
         });
         values["sampling"] = sampling;
+        auto spec_types    = common_json::array();
+        for (const auto type : p.speculative.types) {
+            spec_types.push_back(common_speculative_type_to_str(type));
+        }
+        values["spec_types"] = spec_types;
         return pyl::to_c(values.dump_safe());
     });
+}
+
+int32_t pyl_options_n_draft(const pyl_options * options) {
+    return common_speculative_n_max(&options->params.speculative);
 }

@@ -48,6 +48,18 @@ class Batch:
                 batch is unchanged.
         """
 
+    def add_draft(self, draft: tuple[int, ...], start: int, seq_id: int) -> None:
+        """Append guessed tokens behind those of :meth:`add`, each with a row of logits.
+
+        Args:
+            draft: token ids, shape (n_draft,).
+            start: position of the first.
+            seq_id: sequence whose KV cells they extend.
+
+        Raises:
+            ValueError: the position is negative, or the batch is too small. The batch is unchanged.
+        """
+
     def want_logits(self, row: int, count: int) -> None:
         """Ask for the logits of ``count`` rows of the batch, from ``row`` on.
 

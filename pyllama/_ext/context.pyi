@@ -31,6 +31,7 @@ class Context:
         n_ctx_default: KV cells in all where the options name no context size.
         options: what to make it by; None means the options that loaded the model. Of others only
             what concerns a context counts. Finished by this call, if they are not yet.
+        n_draft_rows: rows of logits that a batch may ask for to verify drafts with.
 
     Raises:
         ConfigError: the options contradict each other.
@@ -40,7 +41,11 @@ class Context:
     """
 
     def __new__(
-        cls, model: Model, n_ctx_default: int, options: Options | None = None
+        cls,
+        model: Model,
+        n_ctx_default: int,
+        options: Options | None = None,
+        n_draft_rows: int = 0,
     ) -> Context: ...
     def close(self) -> None:
         """Free the context; every call after the first does nothing. Releases the GIL.
@@ -146,7 +151,8 @@ class Context:
 
     @property
     def n_outputs_max(self) -> int:
-        """Rows of logits that a batch may ask for: one a sequence, and some to score prompts."""
+        """Rows of logits that a batch may ask for: one a sequence, some to score prompts,
+        and those for drafts."""
 
     @property
     def n_threads(self) -> int:

@@ -47,3 +47,10 @@ class Options:
 
     def values(self) -> dict[str, Any]:
         """Return the values that pyllama reads back, the sampling ones under ``sampling``."""
+
+    @property
+    def n_draft(self) -> int:
+        """Most tokens that speculative decoding guesses ahead; 0 where it is off.
+
+        Source: ``common_speculative_n_max`` (common/speculative.h).
+        """

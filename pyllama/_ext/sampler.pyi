@@ -115,6 +115,30 @@ def sample_rows(
     Source: ``common_sampler_sample`` (common/sampling.h).
     """
 
+def sample_verify(
+    context: Context, sampler: Sampler, row: int, draft: tuple[int, ...]
+) -> tuple[int, int]:
+    """Sample the rows of a draft one after the other, up to the first token that differs from it.
+
+    Every token drawn is added to the sampler's history: the draws are those of decoding token by
+    token. Only the thread that uses the context may call it. Releases the GIL.
+
+    Args:
+        context: the context that computed the batch.
+        sampler: the sequence's sampler.
+        row: batch row before the draft's first token, as :meth:`Batch.add` returned it.
+        draft: the tokens of the rows after it, shape (n_draft,).
+
+    Returns:
+        How many tokens of the draft were drawn, and the token after those.
+
+    Raises:
+        NativeError: a row has no logits.
+        RuntimeError: the context is closed.
+
+    Source: ``common_sampler_sample`` (common/sampling.h).
+    """
+
 def score_rows(
     context: Context,
     rows: list[int],

@@ -102,6 +102,13 @@ class Vocab:
         """
 
     @property
+    def infill(self) -> tuple[int, int, int] | None:
+        """Tokens before a prefix, a suffix and the middle to be written, if there are all three.
+
+        Source: ``llama_vocab_fim_pre``, ``llama_vocab_fim_suf``, ``llama_vocab_fim_mid``.
+        """
+
+    @property
     def adds_bos(self) -> bool:
         """Whether ``add_special`` puts BOS first.
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pyllama.engine.meter import Meter
 from pyllama.engine.stream import Failed, TokenStream
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
-from pyllama.sched import BatchPlan, Finished, Request, Scheduler
+from pyllama.sched import BatchPlan, Finished, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyllama.engine.runner import Runner
     from pyllama.metrics import Metrics
-    from pyllama.sched import Event, Limits, Sequence
+    from pyllama.sched import Event, Scheduler, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -53,26 +53,22 @@ class Engine:
 
     Args:
         runner: computes plans.
-        limits: what the runner's context can hold.
+        scheduler: decides what they compute; this object is its only user from now on.
         max_queue: requests that may wait beside those that run.
-        step_s: target duration of a step with decoding sequences, seconds.
-        max_ram_bytes: host memory for evicted prefixes; None is no limit.
         on_stop: called on the engine thread as its last act, to free what the thread owned.
     """
 
     def __init__(
         self,
         runner: Runner,
-        limits: Limits,
+        scheduler: Scheduler,
         *,
         max_queue: int,
-        step_s: float = 0.4,
-        max_ram_bytes: int | None = 0,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
-        self._max_accepted = limits.n_slots + max_queue
-        self._scheduler = Scheduler(limits, step_s=step_s, max_ram_bytes=max_ram_bytes)
+        self._max_accepted = scheduler.limits.n_slots + max_queue
+        self._scheduler = scheduler
         self._on_stop = on_stop
         self._meter = Meter()
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()

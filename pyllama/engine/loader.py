@@ -13,7 +13,9 @@ from pyllama._ext.context import Context
 from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
+from pyllama._ext.speculative import NgramLookup
 from pyllama._ext.vocab import Vocab
+from pyllama.engine.drafts import NgramDrafter
 from pyllama.engine.tuned import with_tuned
 from pyllama.errors import ModelLoadError, NativeError
 from pyllama.results import ModelInfo
@@ -43,6 +45,8 @@ class LoadedModel:
     vocab: Vocab
     limits: Limits
     info: ModelInfo
+    drafter: NgramDrafter | None = None
+    """Guesses ahead, where the settings ask for it and the model's memory can take it back."""
 
 
 def load(settings: Settings, path: Path) -> LoadedModel:
@@ -99,7 +103,8 @@ def _with_context(settings: Settings, model: Model, options: Options, path: Path
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
     with _NativeErrors() as errors:
         try:
-            context = Context(model, n_ctx_seq * settings.parallel, options)
+            n_draft_rows = settings.parallel * options.n_draft
+            context = Context(model, n_ctx_seq * settings.parallel, options, n_draft_rows)
         except NativeError as error:
             remedy = "Lower --ctx-size or --parallel if memory ran out."
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
@@ -110,16 +115,20 @@ def _with_context(settings: Settings, model: Model, options: Options, path: Path
         context.close()
         raise ModelLoadError(str(path), "this model does not generate text.") from error
     vocab = Vocab(model)
+    limits = _limits(settings, model, context, vocab, n_draft_rows)
     return LoadedModel(
         model=model,
         context=context,
         vocab=vocab,
-        limits=_limits(settings, model, context, vocab),
+        limits=limits,
         info=_info(settings, model, vocab, path),
+        drafter=_drafter(settings, options, limits),
     )
 
 
-def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) -> Limits:
+def _limits(
+    settings: Settings, model: Model, context: Context, vocab: Vocab, n_draft_rows: int
+) -> Limits:
     has_window = model.n_swa > 0 and not settings.swa_full
     has_state = model.is_recurrent or model.is_hybrid
     return Limits(
@@ -129,10 +138,21 @@ def _limits(settings: Settings, model: Model, context: Context, vocab: Vocab) ->
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
-        n_scored=context.n_outputs_max - context.n_seq_max,
+        n_scored=context.n_outputs_max - context.n_seq_max - n_draft_rows,
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (has_state or has_window),
     )
+
+
+def _drafter(settings: Settings, options: Options, limits: Limits) -> NgramDrafter | None:
+    if options.n_draft == 0:
+        return None
+    if not limits.can_trim:
+        logger.warning(
+            "speculative decoding is off: this model's memory cannot take back a wrong guess"
+        )
+        return None
+    return NgramDrafter(NgramLookup(options, settings.parallel), options.n_draft)
 
 
 def _info(settings: Settings, model: Model, vocab: Vocab, path: Path) -> ModelInfo:

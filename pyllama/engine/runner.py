@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
-from pyllama._ext.sampler import WorkerPool, sample_rows
+from pyllama._ext.sampler import WorkerPool, sample_rows, sample_verify
 from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.engine.state_store import StateStore
 from pyllama.sched import (
@@ -23,6 +23,7 @@ from pyllama.sched import (
 
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
+    from pyllama._ext.sampler import Sampler
     from pyllama.sched import BatchPlan, CellOp, Limits
 
 _STATUS = {
@@ -30,6 +31,14 @@ _STATUS = {
     DECODE_NO_KV_CELLS: StepStatus.NO_KV_CELLS,
     DECODE_ABORTED: StepStatus.ABORTED,
 }
+
+
+class _Row(NamedTuple):
+    """A row of logits to sample from, and the draft whose rows follow it."""
+
+    row: int
+    sampler: Sampler
+    draft: tuple[int, ...]
 
 
 class Runner(Protocol):
@@ -82,30 +91,44 @@ class LlamaRunner:
         start_s = time.perf_counter()
         batch = self._batch
         batch.clear()
-        rows: list[int] = []
-        samplers = []
+        rows: list[_Row] = []
         scoring = PromptScoring(self._context, self._pool)
         for chunk in plan.chunks:
             sequence = chunk.sequence
             row = batch.add(
-                sequence.tokens, chunk.start, chunk.count, chunk.seq_id, chunk.wants_token
+                sequence.tokens, chunk.start, chunk.n_own, chunk.seq_id, chunk.wants_token
             )
+            if chunk.draft:
+                batch.add_draft(chunk.draft, chunk.start + chunk.n_own, chunk.seq_id)
             scoring.add(chunk, batch, row)
             if chunk.wants_token:
-                rows.append(row)
-                samplers.append(sequence.request.sampler)
+                rows.append(_Row(row, sequence.request.sampler, chunk.draft))
         status = _STATUS[self._context.decode(batch)]
         if status is not StepStatus.OK:
             return StepResult(status, (), time.perf_counter() - start_s, moves=moves)
-        tokens = sample_rows(self._context, samplers, rows, self._pool)
+        sampled = self._sample(rows)
         return StepResult(
             status,
-            tuple(tokens),
+            tuple(token for _, token in sampled),
             time.perf_counter() - start_s,
             drawn_logprobs(plan),
             scoring.result(),
+            tuple(n_accepted for n_accepted, _ in sampled),
             moves,
         )
+
+    def _sample(self, rows: list[_Row]) -> list[tuple[int, int]]:
+        """Return for each row how many tokens of its draft were right, and the token after them."""
+        plain = [row for row in rows if not row.draft]
+        samplers = [row.sampler for row in plain]
+        drawn = sample_rows(self._context, samplers, [row.row for row in plain], self._pool)
+        tokens = iter(drawn)
+        return [
+            sample_verify(self._context, row.sampler, row.row, row.draft)
+            if row.draft
+            else (0, next(tokens))
+            for row in rows
+        ]
 
     def _apply(self, operation: CellOp) -> StateMove | None:
         if isinstance(operation, RemoveCells):

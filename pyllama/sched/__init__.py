@@ -3,7 +3,15 @@
 No model, no threads, no clock: time comes in as an argument. Imported by the engine only.
 """
 
-from pyllama.sched.events import Event, Finished, PromptScored, Started, TokenSampled
+from pyllama.sched.drafter import Drafter, NoDrafter
+from pyllama.sched.events import (
+    Event,
+    Finished,
+    PromptScored,
+    Started,
+    TokenSampled,
+    Verified,
+)
 from pyllama.sched.limits import Limits
 from pyllama.sched.plan import (
     BatchPlan,
@@ -27,11 +35,13 @@ __all__ = [
     "CellOp",
     "Chunk",
     "CopyCells",
+    "Drafter",
     "DropState",
     "Event",
     "Finished",
     "Limits",
     "LoadState",
+    "NoDrafter",
     "PromptScored",
     "RemoveCells",
     "Request",
@@ -44,4 +54,5 @@ __all__ = [
     "StepResult",
     "StepStatus",
     "TokenSampled",
+    "Verified",
 ]

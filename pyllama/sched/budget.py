@@ -45,9 +45,9 @@ class TokenCost:
         return self._n > 0
 
     @property
-    def mean_s(self) -> float:
-        """Seconds per token, the mean of what was measured; there must be something."""
-        return self._cost / self._n
+    def mean_s(self) -> float | None:
+        """Cost of a token at the mean depth measured, seconds; None before the first."""
+        return self._cost / self._n if self._n else None
 
     def observe(self, n_tokens: int, depth: float, duration_s: float) -> None:
         """Learn from a chunk: its tokens, the mean number of cells before them, its duration."""
@@ -90,8 +90,8 @@ class PrefillBudget:
 
     @property
     def token_s(self) -> float | None:
-        """What a prompt token costs of late, seconds; None until one was computed."""
-        return self._cost.mean_s if self._cost.is_known else None
+        """Cost of a prompt token at the mean depth so far, seconds; None before the first."""
+        return self._cost.mean_s
 
     def tokens(self, n_decoding: int, n_prompts: int = 1, depth: int = 0) -> int:
         """Return how many prompt tokens the next step may carry beside its decoding rows.

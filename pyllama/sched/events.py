@@ -42,6 +42,18 @@ class PromptScored:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """A draft of the sequence was computed; the tokens that it yields are reported after it."""
+
+    sequence: Sequence
+    now_s: float
+    n_drafted: int
+    """Tokens of the draft."""
+    n_accepted: int
+    """Those of them that were sampled as well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The sequence ended by itself; its slot is free."""
 
@@ -50,4 +62,4 @@ class Finished:
     reason: FinishReason
 
 
-Event: TypeAlias = "Started | PromptScored | TokenSampled | Finished"
+Event: TypeAlias = "Started | PromptScored | TokenSampled | Verified | Finished"

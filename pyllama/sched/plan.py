@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from pyllama.results import TokenLogprobs
+    from pyllama.sched.drafter import Drafter
     from pyllama.sched.sequence import Sequence
 
 
@@ -71,6 +72,13 @@ class Chunk:
     """Whether the sequence is complete with this chunk, so that its next token is sampled."""
     scored: range = range(0)
     """Positions whose logits say how likely the prompt's next token was."""
+    draft: tuple[int, ...] = ()
+    """Guesses of what follows, computed behind the sequence's own tokens; ``count`` holds both."""
+
+    @property
+    def n_own(self) -> int:
+        """Tokens of the sequence, without the draft."""
+        return self.count - len(self.draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +95,8 @@ class BatchPlan:
 
     @property
     def n_decoding(self) -> int:
-        """Sequences that carry just their last sampled token."""
-        return sum(chunk.sequence.is_decoding for chunk in self.chunks)
+        """Tokens of the batch that are no prompt: last sampled ones, and drafts behind them."""
+        return sum(chunk.count for chunk in self.chunks if chunk.sequence.is_decoding)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
@@ -133,6 +141,8 @@ class StepResult:
     """How likely the sampled tokens were, of the sequences that asked for it."""
     prompt_logprobs: Mapping[Sequence, tuple[TokenLogprobs, ...]] = field(default_factory=dict)
     """How likely the prompt tokens after each chunk's ``scored`` positions were."""
+    n_accepted: tuple[int, ...] = ()
+    """For each of the tokens, how many of its chunk's draft were sampled before it; () for none."""
     moves: tuple[StateMove, ...] = ()
     """One for each save and each load of the plan, in order."""
 
@@ -176,6 +186,30 @@ class PlanBuilder:
         self._add(sequence, seq_id, count)
         self.n_prompt_left -= count
         return count
+
+    def add_drafts(self, drafter: Drafter, n_cells_spare: int, n_ctx_seq: int) -> None:
+        """Let decoding sequences guess ahead, in the room that nobody else needs.
+
+        Args:
+            drafter: whom to ask.
+            n_cells_spare: free cells beyond those of all that is pending.
+            n_ctx_seq: cells that one sequence may use.
+        """
+        for index, chunk in enumerate(self.chunks):
+            sequence = chunk.sequence
+            n_max = min(
+                n_cells_spare,
+                self.n_tokens_left,
+                n_ctx_seq - len(sequence.tokens),
+                # The token after the draft is sampled too.
+                sequence.request.max_tokens - sequence.n_generated - 1,
+            )
+            if n_max < 1 or not sequence.is_decoding or not sequence.request.may_draft:
+                continue
+            draft = drafter.draft(sequence, n_max)
+            self.chunks[index] = replace(chunk, count=1 + len(draft), draft=draft)
+            self.n_tokens_left -= len(draft)
+            n_cells_spare -= len(draft)
 
     def _add(self, sequence: Sequence, seq_id: int, count: int) -> None:
         is_complete = count == sequence.n_pending

@@ -27,6 +27,8 @@ class Request:
     arrival_s: float
     """Submission time, seconds on the engine's clock."""
     cache_prompt: bool = True
+    may_draft: bool = True
+    """Whether tokens may be sampled several in a step, where the engine drafts."""
     sampler: Any = None
     prompt_logprobs: int | None = None
     """Tell how likely each prompt token was, and this many of the likeliest at its place.

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
-from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled
+from pyllama.sched.drafter import NoDrafter
+from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
@@ -23,10 +24,11 @@ from pyllama.sched.slot_pool import SlotPool
 
 if TYPE_CHECKING:
     from pyllama.results import FinishReason, TokenLogprobs
+    from pyllama.sched.drafter import Drafter
     from pyllama.sched.events import Event
     from pyllama.sched.limits import Limits
     from pyllama.sched.placement import Placement
-    from pyllama.sched.plan import StepResult
+    from pyllama.sched.plan import Chunk, StepResult
     from pyllama.sched.request import Request
     from pyllama.sched.slot import Slot
 
@@ -38,10 +40,16 @@ class Scheduler:
         limits: what the context can hold.
         step_s: target duration of a step with decoding sequences, seconds.
         max_ram_bytes: host memory for evicted prefixes; None is no limit.
+        drafter: guesses ahead; None decodes token by token.
     """
 
     def __init__(
-        self, limits: Limits, *, step_s: float = 0.25, max_ram_bytes: int | None = 0
+        self,
+        limits: Limits,
+        *,
+        step_s: float = 0.25,
+        max_ram_bytes: int | None = 0,
+        drafter: Drafter | None = None,
     ) -> None:
         self.limits = limits
         self.waiting = WaitingQueue()
@@ -50,6 +58,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self._budget = PrefillBudget(limits, step_s)
         self._placer = Placer(limits, self.pool, lambda: self._budget.token_s)
+        self._drafter = drafter or NoDrafter()
         self._events: list[Event] = []
 
     @property
@@ -76,12 +85,15 @@ class Scheduler:
         self._silence(sequence)
 
     def schedule(self, now_s: float) -> BatchPlan:
-        """Return the next step: decoding sequences first, prompt chunks in what is left."""
+        """Return the next step: decoding sequences first, then prompt chunks, drafts last."""
         self.tier.begin_step()
         self._admit(now_s)
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
         self._fill_prompts(builder)
+        n_pending = sum(sequence.n_pending for sequence in self.running)
+        n_cells_spare = self.pool.n_cells_free - n_pending
+        builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
         return builder.build(self.pool.take_operations())
 
     def flush(self) -> BatchPlan:
@@ -219,16 +231,38 @@ class Scheduler:
     # ---- taking in results ------------------------------------------------------------------
 
     def _advance(self, plan: BatchPlan, result: StepResult, now_s: float) -> None:
-        tokens = iter(result.tokens)
+        tokens = itertools.zip_longest(result.tokens, result.n_accepted, fillvalue=0)
         for chunk in plan.chunks:
             sequence = chunk.sequence
-            tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.count]
+            tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.n_own]
             self.pool.extend(_slot_of(sequence), tokens_done)
-            sequence.n_past += chunk.count
+            sequence.n_past += chunk.n_own
             sequence.prompt_logprobs += result.prompt_logprobs.get(sequence, ())
             if chunk.wants_token:
+                token, n_accepted = next(tokens)
                 self._report_scores(sequence, now_s)
-                self._append(sequence, next(tokens), now_s, result.logprobs.get(sequence))
+                if chunk.draft:
+                    self._append_draft(chunk, n_accepted, now_s)
+                if sequence.status is Status.RUNNING:
+                    self._append(sequence, token, now_s, result.logprobs.get(sequence))
+
+    def _append_draft(self, chunk: Chunk, n_accepted: int, now_s: float) -> None:
+        """Append the tokens of a draft that were right; the cells of the others are removed.
+
+        One that ends the sequence makes those after it wrong too.
+        """
+        sequence, slot = chunk.sequence, _slot_of(chunk.sequence)
+        self._drafter.accept(sequence, n_accepted)
+        self._events.append(Verified(sequence, now_s, len(chunk.draft), n_accepted))
+        n_before = len(sequence.tokens)
+        for token in chunk.draft[:n_accepted]:
+            if sequence.status is Status.RUNNING:
+                self._append(sequence, token, now_s, None)
+        tokens_done = sequence.tokens[n_before:]
+        self.pool.extend(slot, tokens_done)
+        sequence.n_past += len(tokens_done)
+        if len(tokens_done) < len(chunk.draft):
+            self.pool.restore(slot)
 
     def _report_scores(self, sequence: Sequence, now_s: float) -> None:
         """Report how likely the prompt was, before its first token comes."""
@@ -270,6 +304,7 @@ class Scheduler:
 
     def _leave(self, sequence: Sequence, now_s: float) -> None:
         self.running.remove(sequence)
+        self._drafter.end(sequence)
         self.pool.release(_slot_of(sequence), now_s)
         sequence.status = Status.FINISHED
 
@@ -298,6 +333,7 @@ class Scheduler:
         """Send a running sequence back to the queue; what the tier lacks is computed again."""
         slot = _slot_of(sequence)
         self.running.remove(sequence)
+        self._drafter.end(sequence)
         self.pool.release(slot, slot.last_used_s)
         self.pool.discard(slot, 0)
         sequence.n_past = 0

@@ -49,7 +49,7 @@ _SAMPLING_OPTIONS = {
 # Options that add up where a command line has them several times; of others the last one counts.
 _REPEATABLE = {
     *("--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"),
-    *("--logit-bias", "--dry-sequence-breaker"),
+    *("--logit-bias", "--dry-sequence-breaker", "--spec-type"),
 }
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
@@ -133,6 +133,7 @@ class Collector:
         native.setdefault("--parallel", (("--parallel", str(_DEFAULT_PARALLEL)),))
         options = tuple(option for options in native.values() for option in options)
         values = _read_back(options)
+        _check_speculation(values)
         own = dict(self.own)
         defaults = {
             parameter: _as_parameter(parameter, values["sampling"][parameter])
@@ -241,6 +242,16 @@ def _read_back(options: Sequence[tuple[str, ...]]) -> dict[str, Any]:
 def _as_parameter(name: str, value: Any) -> Any:
     # JSON does not tell 1 from 1.0, the parameters do.
     return SAMPLING_TYPES[name](value)
+
+
+def _check_speculation(values: Mapping[str, Any]) -> None:
+    """Refuse the kinds of speculative decoding that need more than the text itself."""
+    for kind in values["spec_types"]:
+        if kind != "none" and not kind.startswith("ngram-"):
+            raise ConfigError(
+                f"--spec-type {kind} needs a draft model, which pyllama does not run; it drafts by "
+                "lookup: ngram-simple, ngram-map-k, ngram-map-k4v, ngram-mod, ngram-cache"
+            )
 
 
 def _listed_parameters(

@@ -31,6 +31,10 @@ HONOURED = frozenset(
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
         "adaptive-target adaptive-decay samplers sampler-seq dry-sequence-breaker logit-bias",
+        "spec-type spec-ngram-simple-size-n spec-ngram-simple-size-m spec-ngram-map-k-size-n",
+        "spec-ngram-map-k-size-m spec-ngram-map-k4v-size-n spec-ngram-map-k4v-size-m",
+        "spec-ngram-map-k4v-min-hits spec-ngram-mod-n-match spec-ngram-mod-n-min",
+        "spec-ngram-mod-n-max",
         "host port metrics cache-prompt",
         "jinja chat-template chat-template-file chat-template-kwargs",
         "reasoning reasoning-format reasoning-effort reasoning-preserve",
@@ -41,6 +45,8 @@ HONOURED = frozenset(
 
 # Spellings of honoured options that ask for what pyllama cannot do.
 _REFUSED = {
+    "--spec-ngram-simple-min-hits": "llama.cpp drafts at the first hit, whatever it says",
+    "--spec-ngram-map-k-min-hits": "llama.cpp drafts at the first hit, whatever it says",
     "--no-cont-batching": "pyllama always batches continuously",
     "-nocb": "pyllama always batches continuously",
 }

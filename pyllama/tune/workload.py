@@ -11,8 +11,9 @@ from pyllama.engine import Engine, Failed, LlamaRunner, LoadedModel, make_sample
 from pyllama.engine.engine import Ticket
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
-from pyllama.sched import Finished, Request, Started, TokenSampled
+from pyllama.sched import Finished, Request, Scheduler, Started, TokenSampled
 from pyllama.settings import Settings
+from pyllama.text import Prompt
 from pyllama.tune.space import DECODE_ALL, DECODE_ONE, PREFILL
 
 # More slots than these say nothing new, and each has to be filled first.
@@ -56,9 +57,8 @@ class EngineLane:
         self._vocabulary = sorted(set(range(loaded.vocab.n_tokens)) - loaded.limits.eog_tokens)
         self._engine = Engine(
             LlamaRunner(loaded.context, loaded.limits),
-            loaded.limits,
+            Scheduler(loaded.limits, step_s=settings.step_ms / 1e3),
             max_queue=0,
-            step_s=settings.step_ms / 1e3,
             on_stop=loaded.context.close,
         )
         self.workload = Workload(depth=_MIN_DEPTH, n_tokens=4, n_parallel=1)
@@ -114,7 +114,7 @@ class EngineLane:
                     max_tokens=n_tokens,
                     arrival_s=time.monotonic(),
                     sampler=make_sampler(
-                        self._loaded.model, _PARAMS, prompt, self._loaded.limits.n_ctx_seq
+                        self._loaded.model, _PARAMS, Prompt(prompt), self._loaded.limits.n_ctx_seq
                     ),
                 )
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyllama.engine import Engine, Failed
 from pyllama.engine.engine import Ticket
-from pyllama.sched import Finished, Limits, TokenSampled
+from pyllama.sched import Finished, Limits, Scheduler, TokenSampled
 from tests.support.builders import request
 from tests.support.fake_runner import FakeRunner
 
@@ -23,7 +23,10 @@ class Room:
         self.runner = FakeRunner(limits)
         self.stops = 0
         self.engine = Engine(
-            self.runner, limits, max_queue=max_queue, step_s=0.05, on_stop=self._count_stop
+            self.runner,
+            Scheduler(limits, step_s=0.05),
+            max_queue=max_queue,
+            on_stop=self._count_stop,
         )
 
     def _count_stop(self) -> None:

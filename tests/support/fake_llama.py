@@ -13,13 +13,21 @@ from pyllama.errors import Cancelled, Draining, InvalidRequest
 from pyllama.generations import Generations
 from pyllama.metrics import Histogram, Metrics
 from pyllama.params import GenerationParams
-from pyllama.results import Completion, Delta, FinishReason, ModelInfo, Timings, Usage
+from pyllama.results import (
+    Completion,
+    Delta,
+    FinishReason,
+    ModelInfo,
+    Timings,
+    TokenLogprobs,
+    Usage,
+)
 from pyllama.settings.settings import Settings
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Step = str | OutputDelta | float | Exception
 """What a script is made of: what one token adds, seconds to wait, or a failure."""
@@ -36,6 +44,16 @@ INFO = ModelInfo(
     n_params=1000,
     size_bytes=4000,
 )
+
+
+FIRST_TOKEN = 2**20 + 2**17
+"""Id of the first token of every answer, the others count on; above the ids of prompts."""
+
+
+def fake_logprobs(token: int, n_top: int) -> TokenLogprobs:
+    """Make up how likely a token was: the higher its id, the less; the letters were likelier."""
+    top = tuple((ord("a") + i, -(i + 1) / 8) for i in range(n_top))
+    return TokenLogprobs(token=token, logprob=-token / 2**10, top=top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,8 @@ class FakeGeneration:
         self.is_over = threading.Event()
         self.was_aborted = False
         self.stop_sequence: str | None = None
+        self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
+        """Those of each step, in place of made-up ones."""
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -99,9 +119,8 @@ class FakeGeneration:
 
     def __next__(self) -> Delta:
         """Return the next delta."""
-        delta = self.poll()
-        if delta is None:
-            raise StopIteration
+        while (delta := self.poll()) is None:
+            pass
         return delta
 
     def close(self) -> None:
@@ -132,7 +151,17 @@ class FakeGeneration:
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
             stop_sequence=self.stop_sequence,
+            logprobs=self._answer.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
         )
+
+    @property
+    def prompt_logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """One for each prompt token but the first, if they were asked for."""
+        n_top = self.params.prompt_logprobs
+        if n_top is None:
+            return ()
+        return tuple(fake_logprobs(token, n_top) for token in self.prompt.tokens[1:])
 
     @property
     def usage(self) -> Usage:
@@ -155,7 +184,7 @@ class FakeGeneration:
             queue_ms=5.0,
         )
 
-    def _play(self) -> Delta:
+    def _play(self) -> Delta | None:
         step = self._steps.popleft() if self._steps else ""
         if isinstance(step, Exception):
             raise step
@@ -164,13 +193,14 @@ class FakeGeneration:
         piece = OutputDelta(content=step) if isinstance(step, str) else step
         self._answer.add(piece)
         self._is_whole = not self._steps
-        return Delta(
-            text=piece.content,
-            n_tokens=self._n_tokens,
-            finish_reason=self.finish_reason if self._is_whole else None,
-            reasoning=piece.reasoning,
-            tool_calls=piece.tool_calls,
-        )
+        logprobs: tuple[TokenLogprobs, ...] = ()
+        if (n_top := self.params.logprobs) is not None:
+            logprobs = (fake_logprobs(FIRST_TOKEN + self._n_tokens - 1, n_top),)
+        if self.fixed_logprobs is not None:
+            logprobs = self.fixed_logprobs
+        for item in logprobs:
+            self._answer.add_logprobs(item)
+        return self._answer.take(self._n_tokens, self.finish_reason if self._is_whole else None)
 
     def _check_whole(self) -> None:
         if not self._is_whole:
@@ -240,9 +270,28 @@ class FakeLlama:
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
         return FakePrompt(tokens=tokens, source=prompt, options=options)
 
-    def tokenize(self, text: str) -> list[int]:
-        """Make one token of each character."""
+    def infill_prompt(self, prefix: str, suffix: str, **options: Any) -> FakePrompt:
+        """Make a prompt that remembers both."""
+        return FakePrompt(tokens=(1, 2, 3), source=(prefix, suffix), options=options)
+
+    def tokenize(self, text: str, **_options: bool) -> list[int]:
+        """Return one token for each character."""
         return list(map(ord, text))
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
+        """Return one character for each token."""
+        return "".join(map(chr, tokens))
+
+    def piece(self, token: int) -> bytes:
+        """Return a character's bytes, or those of a step of the script."""
+        if token < FIRST_TOKEN:
+            return chr(token).encode()
+        step = [step for step in self.script if not isinstance(step, float)][token - FIRST_TOKEN]
+        assert not isinstance(step, Exception)
+        if isinstance(step, str):
+            return step.encode()
+        calls = "".join(call.arguments for call in step.tool_calls)
+        return (step.reasoning + step.content + calls).encode()
 
     def start_all(
         self,

@@ -38,11 +38,6 @@ def continuation(prompt: TokenSequence[int], max_tokens: int, limits: Limits) ->
     return tokens[len(prompt) :]
 
 
-def state_size(tokens: TokenSequence[int]) -> int:
-    """Return the bytes of a saved state: ten a token, and a head."""
-    return 10 * len(tokens) + 4
-
-
 def score(chunk: Chunk) -> tuple[TokenLogprobs, ...]:
     """Return how likely the fake model finds the tokens after a chunk's scored positions."""
     assert chunk.start <= chunk.scored.start < chunk.scored.stop <= chunk.start + chunk.count
@@ -51,6 +46,11 @@ def score(chunk: Chunk) -> tuple[TokenLogprobs, ...]:
         TokenLogprobs(token=tokens[position + 1], logprob=-1.0 - position)
         for position in chunk.scored
     )
+
+
+def state_size(tokens: TokenSequence[int]) -> int:
+    """Return the bytes of a saved state: ten a token, and a head."""
+    return 10 * len(tokens) + 4
 
 
 class Cell:
@@ -124,8 +124,8 @@ class Memory:
         assert n_used <= self._limits.n_cells
 
     def add(self, chunk: Chunk, count: int) -> None:
-        """Compute the first ``count`` tokens of a chunk."""
-        tokens = chunk.sequence.tokens
+        """Compute the first ``count`` tokens of a chunk, its draft included."""
+        tokens = [*chunk.sequence.tokens[: chunk.start + chunk.n_own], *chunk.draft]
         assert self.tokens(chunk.seq_id) == tokens[: chunk.start], "cells of another text"
         cells = self._cells[chunk.seq_id]
         cells += [Cell(token) for token in tokens[chunk.start : chunk.start + count]]
@@ -173,8 +173,10 @@ class FakeRunner:
             answer = StepStatus.ABORTED
         if answer is StepStatus.OK:
             scores = {chunk.sequence: score(chunk) for chunk in plan.chunks if chunk.scored}
-            tokens = self._compute(plan)
-            return StepResult(answer, tokens, 0.01, prompt_logprobs=scores, moves=moves)
+            n_accepted, tokens = self._compute(plan)
+            return StepResult(
+                answer, tokens, 0.01, prompt_logprobs=scores, n_accepted=n_accepted, moves=moves
+            )
         self._compute_some(plan, self.n_computed)
         if isinstance(answer, Exception):
             raise answer
@@ -241,18 +243,25 @@ class FakeRunner:
         assert sum(len(chunk.scored) for chunk in plan.chunks) <= self.limits.n_scored
         for chunk in plan.chunks:
             assert chunk.count >= 1
-            end = chunk.start + chunk.count
+            assert not chunk.draft or chunk.wants_token
+            end = chunk.start + chunk.n_own
             assert end <= len(chunk.sequence.tokens)
             assert chunk.wants_token == (end == len(chunk.sequence.tokens))
 
-    def _compute(self, plan: BatchPlan) -> tuple[int, ...]:
+    def _compute(self, plan: BatchPlan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return how much of each draft is right, and the token after it."""
         for chunk in plan.chunks:
             self.memory.add(chunk, chunk.count)
-        return tuple(
-            next_token(self.memory.tokens(chunk.seq_id))
-            for chunk in plan.chunks
-            if chunk.wants_token
-        )
+        sampled = [self._sample(chunk) for chunk in plan.chunks if chunk.wants_token]
+        return tuple(n for n, _ in sampled), tuple(token for _, token in sampled)
+
+    def _sample(self, chunk: Chunk) -> tuple[int, int]:
+        held = self.memory.tokens(chunk.seq_id)
+        for n_right, guess in enumerate(chunk.draft):
+            token = next_token(held[: chunk.start + chunk.n_own + n_right])
+            if token != guess:
+                return n_right, token
+        return len(chunk.draft), next_token(held)
 
     def _compute_some(self, plan: BatchPlan, n_tokens: int) -> None:
         for chunk in plan.chunks:

@@ -138,6 +138,18 @@ def test_the_long_prompt_arrives_while_all_streams_run() -> None:
     assert (len(groups["running"]), len(groups["arriving"])) == (4, 1)
 
 
+def test_edits_are_the_same_with_drafts_and_without() -> None:
+    """The two loads differ in their flags alone; the prompt begins the copy that it asks for."""
+    plain, drafts = WORKLOADS["edit"](QUICK)
+    assert plain.flags == ()
+    assert drafts.flags[:2] == ("--spec-type", "ngram-simple")
+    (first,), (second,) = plain.phases, drafts.phases
+    requests = drive(first)[0].requests
+    assert requests == drive(second)[0].requests
+    old, new = requests[0][0].split("\n\n")
+    assert old.startswith(new.strip().replace('"title"', '"name"'))
+
+
 def test_a_text_depends_on_its_seed_alone() -> None:
     """The same seed gives the same words, in any process; another seed gives others."""
     assert text("a", 3) == text("a", 300)[: len(text("a", 3)) - 1] + "."

@@ -21,6 +21,15 @@ def test_timings_speak_llama_servers_names() -> None:
     }
 
 
+def test_timings_tell_of_drafts() -> None:
+    """Where tokens were guessed, how many and how many of them rightly; elsewhere not a word."""
+    timings = Timings(
+        cache_n=0, prompt_n=1, prompt_ms=1.0, predicted_n=9, predicted_ms=1.0, draft_n=8
+    )
+    said = timings.as_dict()
+    assert (said["draft_n"], said["draft_n_accepted"]) == (8, 0)
+
+
 def test_an_empty_answer_has_finite_rates() -> None:
     """Nothing generated, or in no time at all, is a rate of 0, never a division by zero."""
     timings = Timings(cache_n=0, prompt_n=0, prompt_ms=0.0, predicted_n=0, predicted_ms=0.0)

@@ -21,10 +21,12 @@ from pyllama.sched import (
     Status,
     StepStatus,
     TokenSampled,
+    Verified,
     placement,
     ram_tier,
 )
 from tests.support import builders, strategies
+from tests.support.fake_drafter import FakeDrafter
 from tests.support.fake_runner import FakeRunner, continuation, state_size
 
 MAX_STEPS = 2000
@@ -41,14 +43,20 @@ class SchedulerMachine(RuleBasedStateMachine):
     waits_for_prefixes = False
 
     max_ram_bytes = st.just(0)
+    # Decoding token by token.
+    has_drafts = False
 
-    @initialize(data=st.data(), limits=strategies.contexts())
-    def make(self, data: Any, limits: Limits) -> None:
+    @initialize(data=st.data(), limits=strategies.contexts(), draft_seed=st.integers(0, 999))
+    def make(self, data: Any, limits: Limits, draft_seed: int) -> None:
         """Begin with an empty context."""
         self.limits = limits
         self.runner = FakeRunner(limits)
+        self.drafter = FakeDrafter(draft_seed)
         max_ram_bytes = data.draw(self.max_ram_bytes)
-        self.scheduler = Scheduler(limits, max_ram_bytes=max_ram_bytes)
+        drafts = self.has_drafts and limits.can_trim
+        self.scheduler = Scheduler(
+            limits, max_ram_bytes=max_ram_bytes, drafter=self.drafter if drafts else None
+        )
         self.now_s = 0.0
         self.sequences: list[Sequence] = []
         self.answers: dict[Sequence, list[int]] = {}
@@ -145,6 +153,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert sequence in self.started
             assert sequence in self.scores or sequence.request.prompt_logprobs is None
             self.answers[sequence].append(event.token)
+        elif isinstance(event, Verified):
+            assert 0 <= event.n_accepted <= event.n_drafted
         else:
             self.ends[sequence] = event.reason
             assert sequence.status is Status.FINISHED
@@ -189,6 +199,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert n_steps < MAX_STEPS, "no end"
         self.flush()
         assert set(self.ends) == set(self.sequences)
+        assert not self.drafter.n_right, "a sequence that was never let go of"
         if not self.waits_for_prefixes:
             assert self.started == sorted(self.started, key=self.sequences.index)
         for sequence, end in self.ends.items():
@@ -296,6 +307,12 @@ class WaitingTierMachine(TierMachine):
     constants = WAITING | SAVING
 
 
+class DraftingMachine(SchedulerMachine):
+    """The same with guesses, right and wrong ones: every answer stays what it was."""
+
+    has_drafts = True
+
+
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestWaiting = WaitingMachine.TestCase
@@ -304,3 +321,5 @@ TestTier = TierMachine.TestCase
 TestTier.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestWaitingTier = WaitingTierMachine.TestCase
 TestWaitingTier.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDrafting = DraftingMachine.TestCase
+TestDrafting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -13,7 +13,7 @@ from pyllama.engine import Failed, TokenStream
 from pyllama.engine.engine import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
-from pyllama.sched import Finished, Sequence, Started, TokenSampled
+from pyllama.sched import Finished, Sequence, Started, TokenSampled, Verified
 from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
 from tests.support.builders import request
 
@@ -146,6 +146,18 @@ def test_usage_and_timings_are_the_engines() -> None:
     assert timings.queue_ms == pytest.approx(1000)
     assert timings.prompt_ms == pytest.approx(500)
     assert timings.predicted_ms == pytest.approx(3000)
+
+
+def test_drafts_are_counted() -> None:
+    """Guessed tokens and those that were right add up over the steps."""
+    feed = Feed()
+    feed.start()
+    for n_accepted in (0, 3):
+        feed.ticket.stream.put(Verified(feed.sequence, 3.0, 4, n_accepted))
+        feed.token(0)
+    feed.finish()
+    timings = feed.generation.result().timings
+    assert (timings.draft_n, timings.draft_n_accepted) == (8, 3)
 
 
 def test_a_generation_that_runs_has_no_reason_yet() -> None:

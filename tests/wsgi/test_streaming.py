@@ -10,11 +10,22 @@ from typing import Any
 import pytest
 
 from pyllama.params import GenerationParams
-from tests.support.fake_llama import INFO, FakeGeneration, FakeGenerations, FakePrompt, Step
+from tests.support.fake_llama import (
+    FakeGeneration,
+    FakeGenerations,
+    FakeLlama,
+    FakePrompt,
+    Step,
+)
 from wsgi.client import ClientGone, ClientWatch
-from wsgi.openai.encode import ChatEncoder, CompletionEncoder
+from wsgi.openai.encode_chat import ChatEncoder
+from wsgi.openai.encode_completion import CompletionEncoder
+from wsgi.openai.parse_chat import parse_chat
+from wsgi.openai.parse_completion import parse_completion
 from wsgi.request_log import RequestRecord
 from wsgi.streaming import EventStream, Watched
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture
@@ -37,7 +48,9 @@ def watched(made: FakeGeneration, connection: socket.socket | None = None) -> Wa
 
 
 def stream(made: FakeGeneration, connection: Any = None, *, ping_s: float = 15.0) -> EventStream:
-    encoder = CompletionEncoder(INFO, include_usage=False)
+    llm: Any = FakeLlama()
+    request = parse_completion({"prompt": "a"}, llm)
+    encoder = CompletionEncoder(llm, request, request.make_prompts(llm))
     return EventStream(watched(made, connection), encoder, ping_s=ping_s)
 
 
@@ -134,6 +147,8 @@ def test_last_text_and_end_are_one_write() -> None:
 
 def test_chat_stream_begins_before_the_first_token() -> None:
     """Headers and the role are sent while the request still waits."""
-    made = EventStream(watched(generation(60.0)), ChatEncoder(INFO, include_usage=False))
+    llm: Any = FakeLlama()
+    encoder = ChatEncoder(llm, parse_chat({"messages": MESSAGES}, llm))
+    made = EventStream(watched(generation(60.0)), encoder)
     assert b'"role":"assistant"' in next(made)
     made.close()

@@ -1,4 +1,4 @@
-"""``POST /v1/chat/completions``."""
+"""``POST /v1/chat/completions``, and the number of tokens of such a request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..answering import Order, answer
 from ..body import read_object
-from .encode import ChatEncoder
-from .parse import parse_chat
+from .encode_chat import ChatEncoder
+from .parse import seeded
+from .parse_chat import parse_chat
 
 if TYPE_CHECKING:
     import falcon
@@ -24,12 +25,18 @@ class ChatCompletions:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with one object, or with a stream of chunks."""
         llm = self._host.get()
-        request = parse_chat(read_object(req), llm.defaults)
-        prompt = llm.chat_prompt(
-            request.messages,
-            template_kwargs=request.template_kwargs,
-            add_generation_prompt=request.add_generation_prompt,
+        request = parse_chat(read_object(req), llm)
+        prompt = request.prompt(llm)
+        encoder = ChatEncoder(llm, request)
+        order = Order(
+            wanted=[(prompt, params) for params in seeded(request.params, request.n)],
+            stream=request.stream,
+            ping_s=request.ping_s,
         )
-        encoder = ChatEncoder(llm.info, include_usage=request.include_usage)
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream)
-        answer(req, resp, llm=llm, order=order, encoder=encoder)
+        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+
+    def on_post_input_tokens(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count the tokens of the prompt; nothing is generated."""
+        llm = self._host.get()
+        prompt = parse_chat(read_object(req), llm).prompt(llm)
+        resp.media = {"object": "response.input_tokens", "input_tokens": len(prompt.tokens)}

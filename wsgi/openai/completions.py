@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..answering import Order, answer
 from ..body import read_object
-from .encode import CompletionEncoder
-from .parse import parse_completion
+from .encode_completion import CompletionEncoder
+from .parse import seeded
+from .parse_completion import parse_completion
 
 if TYPE_CHECKING:
     import falcon
@@ -24,8 +25,13 @@ class Completions:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with one object, or with a stream of chunks."""
         llm = self._host.get()
-        request = parse_completion(read_object(req), llm.defaults)
-        prompt = llm.text_prompt(request.prompt)
-        encoder = CompletionEncoder(llm.info, include_usage=request.include_usage)
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream)
-        answer(req, resp, llm=llm, order=order, encoder=encoder)
+        request = parse_completion(read_object(req), llm)
+        prompts = request.make_prompts(llm)
+        encoder = CompletionEncoder(llm, request, prompts)
+        variants = seeded(request.params, request.best_of)
+        order = Order(
+            wanted=[(prompt, params) for prompt in prompts for params in variants],
+            stream=request.stream,
+            ping_s=request.ping_s,
+        )
+        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)

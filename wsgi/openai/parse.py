@@ -1,25 +1,31 @@
-"""Request bodies to prompts and parameters."""
+"""What the bodies of chat and text completions have in common."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.errors import InvalidRequest
 from pyllama.params import GenerationParams
 
-from ..fields import FieldReader
-from ..validation import Schema
-from .refusals import CHAT_REFUSALS, COMPLETION_REFUSALS
+from ..streaming import PING_S
+from .logit_bias import read_logit_bias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-_CHAT = FieldReader(Schema(__package__, "chat.json"), CHAT_REFUSALS)
-_COMPLETION = FieldReader(Schema(__package__, "completion.json"), COMPLETION_REFUSALS)
+    from pyllama import Llama
 
-_OPTIONS = frozenset(GenerationParams.names())
+# What these fields mean depends on the route or the vocabulary.
+_READ_APART = {"logit_bias", "logprobs", "prompt_logprobs"}
+_OPTIONS = frozenset(GenerationParams.names()) - _READ_APART
+
 _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+_COUNTS = ("n", "n_cmpl")
+
+# The seed above asks llama.cpp to draw one.
+_N_SEEDS = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,102 +33,88 @@ class GenerationFields:
     """What both routes share."""
 
     params: GenerationParams
+    n: int
+    """Answers to each prompt."""
+    logprobs: int | None
+    """How many of the likeliest tokens the answer lists at each place; None: no log
+    probabilities."""
     stream: bool
     include_usage: bool
     """Whether a stream ends with a chunk that has the usage."""
+    timings_per_token: bool
+    """Whether each chunk of a stream has the timings so far."""
+    ping_s: float
+    """Seconds of silence after which a stream sends a comment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest(GenerationFields):
-    """A checked body of ``/v1/chat/completions``."""
+def generation_fields(
+    fields: Mapping[str, Any], llm: Llama, logprobs: int | None
+) -> dict[str, Any]:
+    """Return what a body says of :class:`GenerationFields`, by their names.
 
-    messages: list[dict[str, Any]]
-    template_kwargs: dict[str, Any]
-    add_generation_prompt: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionRequest(GenerationFields):
-    """A checked body of ``/v1/completions``."""
-
-    prompt: str | list[int]
-
-
-def parse_chat(body: Mapping[str, Any], defaults: GenerationParams) -> ChatRequest:
-    """Check a body; raises :class:`InvalidRequest` with the path of the field."""
-    fields = _CHAT.read(body)
-    _refuse_media(fields["messages"])
-    return ChatRequest(
-        messages=fields["messages"],
-        template_kwargs=fields.get("chat_template_kwargs", {}),
-        add_generation_prompt=fields.get("add_generation_prompt", True),
-        **_generation(fields, defaults),
-    )
-
-
-def parse_completion(body: Mapping[str, Any], defaults: GenerationParams) -> CompletionRequest:
-    """Check a body; raises :class:`InvalidRequest` with the path of the field."""
-    fields = _COMPLETION.read(body)
-    return CompletionRequest(prompt=_one_prompt(fields["prompt"]), **_generation(fields, defaults))
-
-
-def _generation(fields: Mapping[str, Any], defaults: GenerationParams) -> dict[str, Any]:
+    Raises:
+        InvalidRequest: a value is none that can be honoured.
+    """
     options = {name: _whole(fields[name]) for name in fields.keys() & _OPTIONS}
-    limits = {_whole(fields[name]) for name in _TOKEN_LIMITS if name in fields}
-    if len(limits) > 1:
-        names = " and ".join(name for name in _TOKEN_LIMITS if name in fields)
-        raise InvalidRequest(
-            f"{names} mean the same and have different values; send one of them",
-            param=next(name for name in _TOKEN_LIMITS if name in fields),
-        )
-    if limits:
-        options["max_tokens"] = limits.pop()
-    stream_options = fields.get("stream_options", {})
+    max_tokens = one_of(fields, _TOKEN_LIMITS)
+    if max_tokens is not None:
+        options["max_tokens"] = _whole(max_tokens)
+    if fields.get("logit_bias"):
+        options["logit_bias"] = read_logit_bias(fields["logit_bias"], llm)
+    if logprobs is not None:
+        options["logprobs"] = logprobs
+    ping_s = fields.get("sse_ping_interval", PING_S)
     return {
-        "params": defaults.with_options(**options),
+        "params": llm.defaults.with_options(**options),
+        "n": int(one_of(fields, _COUNTS) or 1),
+        "logprobs": logprobs,
         "stream": fields.get("stream", False),
-        "include_usage": bool(stream_options.get("include_usage")),
+        "include_usage": bool(fields.get("stream_options", {}).get("include_usage")),
+        "timings_per_token": fields.get("timings_per_token", False),
+        "ping_s": ping_s if ping_s > 0 else math.inf,
     }
+
+
+def constraint_options(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a body says of the form of the answer, by the names of ``Llama.chat_prompt``."""
+    options = {}
+    if "json_schema" in fields:
+        options["json_schema"] = fields["json_schema"]
+    if fields.get("grammar"):
+        options["grammar"] = fields["grammar"]
+    if len(options) > 1:
+        raise InvalidRequest(
+            "grammar and json_schema exclude each other; send one of them", param="grammar"
+        )
+    return options
+
+
+def seeded(params: GenerationParams, n: int) -> list[GenerationParams]:
+    """Return the parameters of each of n answers: a given seed counts up, so that they differ."""
+    seed = params.sampling.seed
+    if seed < 0 or n == 1:
+        return [params] * n
+    return [params.with_options(seed=(seed + i) % _N_SEEDS) for i in range(n)]
+
+
+def one_of(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value that a body has under one of several names for the same thing, or None.
+
+    Raises:
+        InvalidRequest: two names have different values.
+    """
+    given = [name for name in names if name in fields]
+    if not given:
+        return None
+    value = fields[given[0]]
+    if any(fields[name] != value for name in given):
+        raise InvalidRequest(
+            f"{' and '.join(given)} mean the same and have different values; send one of them",
+            param=given[0],
+        )
+    return value
 
 
 def _whole(value: Any) -> Any:
     """Return 10 for 10.0, which JSON Schema counts among the integers."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _refuse_media(messages: list[dict[str, Any]]) -> None:
-    for i, message in enumerate(messages):
-        content = message.get("content")
-        if not isinstance(content, list):
-            continue
-        for k, part in enumerate(content):
-            if part["type"] != "text":
-                raise Unsupported(
-                    f"content parts of type {part['type'][:40]!r} are not supported; send text",
-                    param=f"messages[{i}].content[{k}]",
-                )
-
-
-def _one_prompt(prompt: str | list[Any]) -> str | list[int]:
-    """Return the one prompt in a ``prompt`` field.
-
-    A list of strings, or of lists of token ids, asks for as many choices.
-    """
-    if isinstance(prompt, str) or _are_token_ids(prompt):
-        return prompt
-    if not all(isinstance(item, str) or _are_token_ids(item) for item in prompt):
-        raise InvalidRequest(
-            "prompt must be a string, a list of token ids, or a list with one of these",
-            param="prompt",
-        )
-    if len(prompt) > 1:
-        raise Unsupported(
-            "several prompts in one request are not supported; send one request for each",
-            param="prompt",
-        )
-    only: str | list[int] = prompt[0]
-    return only
-
-
-def _are_token_ids(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int for item in value)

@@ -1,0 +1,114 @@
+"""Answers to ``chat.completion`` objects and chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .encode import OpenAIEncoder
+from .logprobs import ChatLogprobs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyllama import Llama
+    from pyllama.generations import Generations
+    from pyllama.results import Completion, Delta, ToolCall, ToolCallDelta
+
+    from .parse import GenerationFields
+
+
+class ChatEncoder(OpenAIEncoder):
+    """Encodes the answers of ``/v1/chat/completions``.
+
+    Args:
+        llm: the model that answers.
+        fields: what the request asks of the answer's form.
+    """
+
+    def __init__(self, llm: Llama, fields: GenerationFields) -> None:
+        super().__init__(
+            llm,
+            fields,
+            prefix="chatcmpl",
+            whole_kind="chat.completion",
+            chunk_kind="chat.completion.chunk",
+        )
+        self._logprobs = None if fields.logprobs is None else ChatLogprobs(llm.piece)
+
+    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+        """Return the answers as one object."""
+        choices = [
+            {
+                "index": index,
+                "message": _message(completion),
+                "logprobs": self._logprobs and self._logprobs.write(completion.logprobs),
+                "finish_reason": completion.finish_reason,
+            }
+            for index, completion in enumerate(completions)
+        ]
+        return self._object(choices, generations)
+
+    def begin(self) -> bytes:
+        """Return the chunk that says who speaks; sent at once, so that headers are too."""
+        opening = {"role": "assistant", "content": None}
+        return self._chunk(*(_choice(index, opening) for index in range(self._fields.n)))
+
+    def delta(self, index: int, delta: Delta) -> bytes | None:
+        """Return the chunks with a piece of an answer.
+
+        Each has one thing only: clients look for the first that they know.
+        """
+        choices = [_choice(index, piece) for piece in _pieces(delta)]
+        ended = _choice(index, {}, delta.finish_reason) if delta.finish_reason else None
+        if self._logprobs is not None and delta.logprobs:
+            # The first of the chunks has those of all tokens.
+            first = choices[0] if choices else ended
+            if first is not None:
+                first["logprobs"] = self._logprobs.write(delta.logprobs)
+        return self._chunks(choices, ended)
+
+
+def _message(completion: Completion) -> dict[str, Any]:
+    calls = [_call(call) for call in completion.tool_calls]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": completion.text or (None if calls else ""),
+    }
+    if completion.reasoning:
+        message["reasoning_content"] = completion.reasoning
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _pieces(delta: Delta) -> list[dict[str, Any]]:
+    pieces: list[dict[str, Any]] = []
+    if delta.reasoning:
+        pieces.append({"reasoning_content": delta.reasoning})
+    if delta.text:
+        pieces.append({"content": delta.text})
+    pieces += [{"tool_calls": [_call_piece(call)]} for call in delta.tool_calls]
+    return pieces
+
+
+def _call_piece(call: ToolCallDelta) -> dict[str, Any]:
+    if not call.id:
+        return {"index": call.index, "function": {"arguments": call.arguments}}
+    return {
+        "index": call.index,
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _choice(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}

@@ -1,0 +1,126 @@
+"""Bodies of ``/v1/chat/completions`` to conversations and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyllama.errors import InvalidRequest
+
+from ..fields import FieldReader
+from ..validation import Schema
+from .messages import read_messages
+from .parse import GenerationFields, constraint_options, generation_fields, one_of
+from .refusals import CHAT_REFUSALS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyllama import Llama, Prompt
+
+_FIELDS = FieldReader(Schema(__package__, "chat.json"), CHAT_REFUSALS)
+
+# Fields that ``Llama.chat_prompt`` takes by the same name.
+_AS_THEY_ARE = (
+    "add_generation_prompt",
+    "continue_final_message",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "reasoning_format",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(GenerationFields):
+    """A checked body of ``/v1/chat/completions``."""
+
+    messages: list[dict[str, Any]]
+    options: Mapping[str, Any]
+    """What ``Llama.chat_prompt`` is told beside the messages, by its own names."""
+    schema_field: str
+    """The field that has the JSON Schema of the answer, where there is one."""
+
+    def prompt(self, llm: Llama) -> Prompt:
+        """Render the conversation.
+
+        Raises:
+            InvalidRequest: it cannot be rendered, or the answer cannot be held to its form.
+        """
+        try:
+            return llm.chat_prompt(self.messages, **self.options)
+        except InvalidRequest as error:
+            name, param = "json_schema", error.param or ""
+            if param.startswith(name) and self.schema_field != name:
+                # The field goes by another name here.
+                param = self.schema_field + param.removeprefix(name)
+                raise InvalidRequest(error.message, param=param) from error
+            raise
+
+
+def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
+    """Check a body; raises :class:`InvalidRequest` with the path of the field."""
+    fields = _FIELDS.read(body)
+    schema_field, options = _form(fields)
+    options.update(_tools(fields))
+    options.update({name: fields[name] for name in _AS_THEY_ARE if name in fields})
+    thinking = one_of(fields, ("enable_thinking", "think"))
+    if thinking is not None:
+        options["enable_thinking"] = thinking
+    budget = one_of(fields, ("reasoning_budget_tokens", "thinking_budget_tokens"))
+    if budget is not None:
+        options["reasoning_budget"] = int(budget)
+    if "chat_template_kwargs" in fields:
+        options["template_kwargs"] = fields["chat_template_kwargs"]
+    return ChatRequest(
+        messages=read_messages(fields["messages"]),
+        options=options,
+        schema_field=schema_field,
+        **generation_fields(fields, llm, _logprobs(fields)),
+    )
+
+
+def _logprobs(fields: Mapping[str, Any]) -> int | None:
+    n_top = int(one_of(fields, ("top_logprobs", "n_probs")) or 0)
+    if fields.get("logprobs", "n_probs" in fields and n_top > 0):
+        return n_top
+    if n_top > 0:
+        raise InvalidRequest("top_logprobs needs logprobs; set it to true", param="top_logprobs")
+    return None
+
+
+def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
+    tools = [{"type": "function", **tool} for tool in fields.get("tools", ())]
+    choice = fields.get("tool_choice", "auto")
+    if not tools:
+        if choice not in ("auto", "none"):
+            raise InvalidRequest("tool_choice asks for a call; send tools", param="tool_choice")
+        return {}
+    if isinstance(choice, dict):
+        choice = {"type": "function", "function": {"name": choice["function"]["name"]}}
+    return {"tools": tools, "tool_choice": choice}
+
+
+def _form(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return where the schema of the answer stands, and what holds the answer to its form."""
+    options = constraint_options(fields)
+    wanted = fields.get("response_format", {"type": "text"})
+    if wanted["type"] == "text":
+        return "json_schema", options
+    if options:
+        name = next(iter(options))
+        raise InvalidRequest(
+            f"{name} and response_format exclude each other; send one of them", param=name
+        )
+    if wanted["type"] == "json_object":
+        schema = wanted.get("schema", {"type": "object"})
+        return "response_format.schema", {"json_schema": schema}
+    if "json_schema" in wanted:
+        path, schema = "response_format.json_schema.schema", wanted["json_schema"]["schema"]
+    elif "schema" in wanted:
+        path, schema = "response_format.schema", wanted["schema"]
+    else:
+        raise InvalidRequest(
+            "response_format.json_schema is missing; send an object with a name and a schema",
+            param="response_format.json_schema",
+        )
+    return path, {"json_schema": schema}
