@@ -11,10 +11,11 @@
 #include <vector>
 
 struct pyl_sampler {
-    common_sampler_ptr       chain;   // null where greedy decoding needs no chain
-    std::vector<llama_token> banned;  // tokens that an arg-max must pass over
-    int32_t                  n_vocab = 0;
-    uint32_t                 seed    = 0;
+    common_sampler_ptr           chain;   // null where greedy decoding needs no chain
+    std::unique_ptr<pyl::escape> escape;  // null where no grammar can fail
+    std::vector<llama_token>     banned;  // tokens that an arg-max must pass over
+    int32_t                      n_vocab = 0;
+    uint32_t                     seed    = 0;
 };
 
 namespace {
@@ -114,6 +115,9 @@ llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) 
         return argmax(sampler, logits);
     }
     const llama_token token = common_sampler_sample(sampler.chain.get(), ctx, row);
+    if (sampler.escape != nullptr) {
+        return pyl::accept_or_escape(sampler.chain, *sampler.escape, token);
+    }
     common_sampler_accept(sampler.chain.get(), token, true);
     return token;
 }
@@ -132,6 +136,9 @@ pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
         } else {
             sampler->chain.reset(common_sampler_init(model, p));
             sampler->seed = common_sampler_get_seed(sampler->chain.get());
+            if (!p.grammar.empty()) {
+                sampler->escape = std::make_unique<pyl::escape>(pyl::escape{ model, p });
+            }
         }
         return sampler.release();
     });
