@@ -42,3 +42,10 @@ cdef class Batch:
         if wants_logits:
             self.raw.logits[row - 1] = True
         return row - 1
+
+    def want_logits(self, int row, int count):
+        cdef int i
+        if row < 0 or count < 0 or count > self.raw.n_tokens - row:
+            raise ValueError(f"rows [{row}, {row + count}) of {self.raw.n_tokens}")
+        for i in range(row, row + count):
+            self.raw.logits[i] = True

@@ -24,6 +24,7 @@ cdef extern from "bridge.h" nogil:
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
         ggml_abort_callback abort_callback, void * abort_data)
+    uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max)
     bint pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status)
     bint pyl_tokenize(
         const llama_vocab * vocab, const char * text, int32_t text_len, llama_token * tokens,
@@ -40,13 +41,36 @@ cdef extern from "bridge.h" nogil:
     char * pyl_content_grammar(const char * parser)
     char * pyl_schema_grammar(const char * schema)
 
+    ctypedef struct pyl_chat_parser
+    pyl_chat_parser * pyl_chat_parser_new(const char * params)
+    void pyl_chat_parser_free(pyl_chat_parser * parser)
+    char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser)
+    char * pyl_chat_parser_parse(
+        const pyl_chat_parser * parser, const char * text, size_t text_len)
+
     ctypedef struct pyl_sampler
     pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params)
     void pyl_sampler_free(pyl_sampler * sampler)
     bint pyl_sampler_is_greedy(const pyl_sampler * sampler)
+    int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler)
     uint32_t pyl_sampler_seed(const pyl_sampler * sampler)
     bint pyl_sampler_accept_prompt(
         pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens)
+
+    ctypedef struct pyl_pool
+    pyl_pool * pyl_pool_new(int32_t n_threads)
+    void pyl_pool_free(pyl_pool * pool)
     bint pyl_sample_rows(
-        llama_context * ctx, pyl_sampler ** samplers, const int32_t * rows, size_t n,
-        llama_token * tokens)
+        llama_context * ctx, pyl_pool * pool, pyl_sampler ** samplers, const int32_t * rows,
+        size_t n, llama_token * tokens)
+
+    ctypedef struct pyl_logprob:
+        llama_token token
+        float logprob
+    bint pyl_sampler_has_logprobs(const pyl_sampler * sampler)
+    size_t pyl_sampler_n_reports(const pyl_sampler * sampler)
+    const pyl_logprob * pyl_sampler_report(const pyl_sampler * sampler, size_t i, size_t * n)
+    void pyl_sampler_clear_reports(pyl_sampler * sampler)
+    bint pyl_score_rows(
+        llama_context * ctx, pyl_pool * pool, const int32_t * rows, const llama_token * tokens,
+        size_t n, int32_t n_top, pyl_logprob * reports)

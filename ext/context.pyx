@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
-from pyllama._ext.bridge cimport pyl_context_new, pyl_decode
+from pyllama._ext.bridge cimport pyl_context_new, pyl_decode, pyl_n_outputs_max
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
 from pyllama._ext.llama cimport (
@@ -27,6 +27,7 @@ from pyllama._ext.llama cimport (
     llama_vocab_n_tokens,
 )
 from pyllama._ext.model cimport Model
+from pyllama._ext.options cimport Options
 
 from pyllama.errors import NativeError
 
@@ -48,11 +49,13 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None, uint32_t n_ctx_default):
+    def __cinit__(self, Model model not None, uint32_t n_ctx_default, Options options=None):
         self.model = model
+        self.options = model.options if options is None else options
+        self.options.finish()
         with nogil:
             self.ptr = pyl_context_new(
-                model.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
+                self.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
@@ -90,7 +93,7 @@ cdef class Context:
         cdef llama_batch raw = batch.raw
         cdef int32_t i
         cdef int32_t status = 0
-        cdef int32_t n_outputs = 0
+        cdef uint32_t n_outputs = 0
         cdef int32_t n_seq_max = llama_n_seq_max(ctx)
         cdef bint is_done
         if raw.n_tokens < 1:
@@ -105,8 +108,9 @@ cdef class Context:
             if not 0 <= raw.seq_id[i][0] < n_seq_max:
                 raise ValueError(f"sequence id {raw.seq_id[i][0]} is outside of [0, {n_seq_max})")
             n_outputs += raw.logits[i] != 0
-        if n_outputs > n_seq_max:
-            raise ValueError(f"{n_outputs} rows of logits, n_seq_max is {n_seq_max}")
+        # Past its output buffer llama.cpp ends the process.
+        if n_outputs > self.n_outputs_max:
+            raise ValueError(f"{n_outputs} rows of logits, n_outputs_max is {self.n_outputs_max}")
         # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
             is_done = pyl_decode(ctx, &raw, &status)
@@ -162,6 +166,10 @@ cdef class Context:
     @property
     def n_seq_max(self):
         return llama_n_seq_max(self.checked())
+
+    @property
+    def n_outputs_max(self):
+        return pyl_n_outputs_max(self.model.ptr, llama_n_seq_max(self.checked()))
 
     @property
     def n_threads(self):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
-from pyllama.sched import Finished, Started, TokenSampled
+from pyllama.sched import Finished, PromptScored, Started, TokenSampled
 from pyllama.text import Answer
 
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.engine import Ticket
+    from pyllama.results import TokenLogprobs
+    from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt
 
 
@@ -37,11 +39,14 @@ class Generation:
         # Dropping the model would end the answer: whoever reads keeps the model as well.
         self._owner = owner
         self.prompt = prompt
+        self.form: ResponseForm | None = None
+        """What the content becomes in :attr:`completion`; None leaves it text."""
         self.request_id = ticket.request.id
         self._engine = engine
         self._ticket = ticket
         self._reader = reader
         self._answer = Answer()
+        self._prompt_logprobs: tuple[TokenLogprobs, ...] = ()
         self._n_tokens = 0
         self._n_cached = 0
         self._start_s = 0.0
@@ -102,7 +107,12 @@ class Generation:
 
     @property
     def completion(self) -> Completion:
-        """The whole answer. Raises RuntimeError before its end."""
+        """The whole answer.
+
+        Raises:
+            RuntimeError: it has not ended.
+            InvalidResponse: its content does not become the object that was asked for.
+        """
         return Completion(
             text=self._answer.text,
             finish_reason=self.finish_reason,
@@ -111,6 +121,9 @@ class Generation:
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
             logprobs=self._answer.logprobs,
+            prompt_logprobs=self._prompt_logprobs,
+            parsed=self._parsed(),
+            stop_sequence=self._reader.stop_sequence,
         )
 
     def close(self) -> None:
@@ -160,17 +173,25 @@ class Generation:
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
         )
 
+    def _parsed(self) -> Any:
+        """Return the content as what it stands for; of a part of an answer, nothing."""
+        if self.form is None or self._finish_reason != "stop":
+            return None
+        return self.form.parse(self._answer.text)
+
     def _consume(self, events: list[StreamEvent]) -> None:
         """Read events until they end or the answer does."""
         for event in events:
             if isinstance(event, TokenSampled):
                 self._take(event)
+            elif isinstance(event, PromptScored):
+                self._prompt_logprobs = event.logprobs
             elif isinstance(event, Finished):
                 self._end(event.reason)
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
-            else:
+            elif isinstance(event, Started):
                 self._begin(event)
             if self._finish_reason is not None:
                 break
@@ -186,6 +207,8 @@ class Generation:
         self._last_token_s = event.now_s
         if self._n_tokens == 1:
             self._first_token_s = event.now_s
+        if event.logprobs is not None:
+            self._answer.add_logprobs(event.logprobs)
         self._answer.add(self._reader.feed(event.token))
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.

@@ -19,7 +19,8 @@ from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import ChatOptions, Prompt, TextCodec
+from pyllama.structured import ResponseForm
+from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -103,28 +104,53 @@ class Llama:
         messages: Sequence[Mapping[str, Any]],
         *,
         stream: Literal[False] = False,
-        **params: Any,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion: ...
     @overload
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: Literal[True], **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: Literal[True],
+        response_format: Any = None,
+        **options: Any,
     ) -> Generation: ...
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: bool = False, **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: bool = False,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion | Generation:
         """Answer a chat.
 
         Args:
             messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
             stream: return at once an iterator of deltas instead of the whole answer.
-            **params: generation parameters (``max_tokens``, ``temperature``, ``stop``, ...).
+            response_format: a Pydantic model, a JSON schema, or OpenAI's object: the answer has
+                this form, and :attr:`~pyllama.results.Completion.parsed` is the object.
+            **options: the fields of :class:`~pyllama.text.ChatOptions` (``tools``,
+                ``tool_choice``, ``enable_thinking``, ...) and generation parameters
+                (``max_tokens``, ``temperature``, ``stop``, ...).
 
         Raises:
-            InvalidRequest: messages or parameters are wrong; ContextOverflow if they are too long.
+            InvalidRequest: messages or options are wrong; ContextOverflow if they are too long.
             QueueFull: too many requests are waiting.
+            InvalidResponse: the answer does not have the form that was asked for.
         """
-        wanted = self.defaults.with_options(**params)
-        generation = self.start(self.chat_prompt(messages), wanted)
+        chat = {name: options.pop(name) for name in CHAT_OPTIONS & options.keys()}
+        form = ResponseForm.of(response_format)
+        if form is not None:
+            if "json_schema" in chat:
+                raise InvalidRequest(
+                    "response_format and json_schema say the same; give one", param="json_schema"
+                )
+            chat["json_schema"] = form.schema
+        wanted = self.defaults.with_options(**options)
+        generation = self.start(self.chat_prompt(messages, **chat), wanted)
+        generation.form = form
         return generation if stream else generation.result()
 
     @overload
@@ -244,7 +270,7 @@ class Llama:
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
         max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1:
+        if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
         if self.settings.log_prompts:
             text = self.detokenize(prompt.tokens, special=True)
@@ -254,7 +280,8 @@ class Llama:
             tokens=prompt.tokens,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt,
+            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
+            prompt_logprobs=params.prompt_logprobs,
             sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
         )
 
@@ -277,6 +304,12 @@ class Llama:
         return codec
 
     # ---- life ---------------------------------------------------------------------------------
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token, of control tokens their names. Raises InvalidRequest."""
+        codec = self._open_codec
+        codec.prompts.check((token,))
+        return codec.vocab.piece(token, special=True)
 
     def status(self) -> EngineStatus:
         """Return what the engine is doing now."""

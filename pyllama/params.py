@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from pyllama import option_values
 from pyllama.errors import InvalidRequest, UnknownOption
+from pyllama.option_values import DEFAULT_BREAKERS, DEFAULT_SAMPLERS, FLOAT_MAX
 
-# llama.cpp computes with 32 bits: the largest number that is finite there.
-_FLOAT_MAX = 3.4028234e38
+# Beyond this a penalty makes logits of which 32 bits hold no difference any more.
+_MAX_PENALTY = 1e6
+# Most tokens whose log probabilities are told at one place.
+_MAX_LOGPROBS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,15 @@ class SamplingParams:
     min_keep: int = 0
     ignore_eos: bool = False
     """Never sample an end-of-generation token."""
+    samplers: tuple[str, ...] = DEFAULT_SAMPLERS
+    """The links of the chain, in their order; a parameter whose sampler is missing does nothing."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token ids and what is added to their logits; minus infinity bans a token."""
+    dry_sequence_breakers: tuple[str, ...] = DEFAULT_BREAKERS
+    """Texts at which a repetition ends, for DRY."""
+    adaptive_target: float = -1.0
+    """Probability of the tokens that the sampler ``adaptive_p`` prefers; below 0 it is off."""
+    adaptive_decay: float = 0.9
 
     def __post_init__(self) -> None:
         """Refuse values that no sampler can honour."""
@@ -59,8 +74,8 @@ class SamplingParams:
             if isinstance(value, float) and not math.isfinite(value):
                 raise InvalidRequest(f"{item.name} must be finite, not {value}", param=item.name)
             if isinstance(value, float):
-                _within(self, item.name, -_FLOAT_MAX, _FLOAT_MAX)
-            elif item.name != "seed":
+                _within(self, item.name, -FLOAT_MAX, FLOAT_MAX)
+            elif isinstance(value, int) and item.name != "seed":
                 _within(self, item.name, -(2**31), 2**31 - 1)
         _at_least(self, "top_k", -1)
         _within(self, "top_p", 0.0, 1.0)
@@ -70,12 +85,18 @@ class SamplingParams:
         _at_least(self, "min_keep", 0)
         # llama.cpp turns the sampler off below 1 without a word.
         _at_least(self, "dry_base", 1.0)
+        _within(self, "dry_multiplier", 0.0, _MAX_PENALTY)
+        _within(self, "presence_penalty", -_MAX_PENALTY, _MAX_PENALTY)
+        _within(self, "frequency_penalty", -_MAX_PENALTY, _MAX_PENALTY)
         _within(self, "mirostat", 0, 2)
+        _within(self, "adaptive_target", -FLOAT_MAX, 1.0)
+        _within(self, "adaptive_decay", 0.0, 0.99)
         _within(self, "seed", -1, 2**32 - 1)
         if self.repeat_penalty <= 0:
             raise InvalidRequest(
                 f"repeat_penalty must be above 0, not {self.repeat_penalty}", param="repeat_penalty"
             )
+        _within(self, "repeat_penalty", 1 / _MAX_PENALTY, _MAX_PENALTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +111,22 @@ class GenerationParams:
     cache_prompt: bool = True
     """Reuse KV cells that a slot still holds for a common prefix."""
 
+    logprobs: int | None = None
+    """Tell the log probability of each generated token, and of this many of the likeliest ones at
+    its place; None tells nothing."""
+    prompt_logprobs: int | None = None
+    """The same for each prompt token but the first. Such a prompt is computed as a whole."""
+    post_sampling_probs: bool = False
+    """Whether ``logprobs`` tells what the samplers left of the probabilities, not the model's."""
+
     def __post_init__(self) -> None:
         """Refuse values that the scheduler cannot honour."""
         _at_least(self, "max_tokens", -1)
         if any(not text for text in self.stop):
             raise InvalidRequest("stop strings must not be empty", param="stop")
+        for name in ("logprobs", "prompt_logprobs"):
+            if getattr(self, name) is not None:
+                _within(self, name, 0, _MAX_LOGPROBS)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -117,15 +149,41 @@ class GenerationParams:
         return replace(self, sampling=replace(self.sampling, **sampling), **own)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the parameters flat, by the names that :meth:`with_options` takes."""
-        flat = asdict(self.sampling)
-        flat.update(max_tokens=self.max_tokens, stop=list(self.stop))
-        flat["cache_prompt"] = self.cache_prompt
+        """Return the parameters flat, by the names that :meth:`with_options` takes.
+
+        The values are those of JSON: a tuple is a list, and a ban in ``logit_bias`` is false.
+        """
+        own = {name: getattr(self, name) for name in _OWN}
+        flat = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in {**asdict(self.sampling), **own}.items()
+        }
+        flat["logit_bias"] = [
+            [token, bias if math.isfinite(bias) else False]
+            for token, bias in self.sampling.logit_bias
+        ]
         return flat
 
 
 SAMPLING_TYPES: dict[str, type] = {item.name: type(item.default) for item in fields(SamplingParams)}
-_OWN_TYPES: dict[str, type] = {"max_tokens": int, "stop": tuple, "cache_prompt": bool}
+_OWN: dict[str, Callable[[str, Any], Any]] = {
+    "max_tokens": functools.partial(option_values.scalar, wanted=int),
+    "stop": option_values.strings,
+    "cache_prompt": functools.partial(option_values.scalar, wanted=bool),
+    "logprobs": option_values.count,
+    "prompt_logprobs": option_values.count,
+    "post_sampling_probs": functools.partial(option_values.scalar, wanted=bool),
+}
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    **{
+        name: functools.partial(option_values.scalar, wanted=wanted)
+        for name, wanted in SAMPLING_TYPES.items()
+    },
+    "samplers": option_values.sampler_names,
+    "logit_bias": option_values.biases,
+    "dry_sequence_breakers": option_values.sequence_breakers,
+    **_OWN,
+}
 
 # Names that other libraries use for the same thing, so that the error can name ours.
 _ALIASES = {
@@ -136,29 +194,16 @@ _ALIASES = {
     "temp": "temperature",
     "repetition_penalty": "repeat_penalty",
     "stop_sequences": "stop",
+    "n_probs": "logprobs",
+    "top_logprobs": "logprobs",
+    "echo": "prompt_logprobs",
 }
 
 
 def _coerce(name: str, value: Any) -> Any:
-    wanted = SAMPLING_TYPES.get(name) or _OWN_TYPES.get(name)
-    if wanted is None:
+    if name not in _READERS:
         raise UnknownOption(unknown_option(name, GenerationParams.names(), _ALIASES))
-    if wanted is tuple:
-        return _strings(name, value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) <= _FLOAT_MAX else math.inf
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise InvalidRequest(
-            f"{name} must be of type {wanted.__name__}, not {type(value).__name__}", param=name
-        )
-    return value
-
-
-def _strings(name: str, value: Any) -> tuple[str, ...]:
-    values = [value] if isinstance(value, str) else [] if value is None else value
-    if not isinstance(values, (list, tuple)) or not all(isinstance(item, str) for item in values):
-        raise InvalidRequest(f"{name} must be a string or a list of strings", param=name)
-    return tuple(values)
+    return _READERS[name](name, value)
 
 
 def unknown_option(name: str, known: tuple[str, ...], aliases: dict[str, str]) -> str:

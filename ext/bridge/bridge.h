@@ -59,11 +59,15 @@ PYL_API char * pyl_options_values(const pyl_options * options);
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
 PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
 
-// Makes a context for a model that was loaded with the same options, and warms it up.
+// Makes a context for a loaded model, and warms it up. The options are those that loaded the model,
+// or others that are finished: then what concerns the weights in them has no effect.
 // n_ctx_default: KV cells in all where the options name no context size.
 PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
     ggml_abort_callback abort_callback, void * abort_data);
+
+// Rows of logits that one batch may ask for: one a sequence, and some more to score a prompt with.
+PYL_API uint32_t pyl_n_outputs_max(const struct llama_model * model, uint32_t n_seq_max);
 
 // llama_decode, and waits for the result. llama.cpp allocates in there, and throws where that fails.
 PYL_API bool pyl_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * status);
@@ -102,16 +106,35 @@ PYL_API char * pyl_content_grammar(const char * parser);
 // A JSON schema as GBNF.
 PYL_API char * pyl_schema_grammar(const char * schema);
 
+// ---- the parser of answers ----------------------------------------------------------------------------
+
+typedef struct pyl_chat_parser pyl_chat_parser;
+
+// params: {format, parser, generation_prompt, reasoning_format, parse_tool_calls, is_continuation}.
+PYL_API pyl_chat_parser * pyl_chat_parser_new(const char * params);
+PYL_API void              pyl_chat_parser_free(pyl_chat_parser * parser);
+
+// The texts that end a free text somewhere in this format, as a JSON array.
+PYL_API char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser);
+
+// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}],
+// rest, is_open}. rest is what the format does not reach; is_open, that more has to follow in it.
+// NULL where neither the text nor any continuation of it is in the format.
+PYL_API char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len);
+
 // ---- samplers ---------------------------------------------------------------------------------------
 
 typedef struct pyl_sampler pyl_sampler;
 
-// params: the fields of pyllama.params.SamplingParams as a JSON object.
+// params: the fields of pyllama.params.SamplingParams, logprobs and post_sampling_probs as a JSON object.
 PYL_API pyl_sampler * pyl_sampler_new(const struct llama_model * model, const char * params);
 PYL_API void          pyl_sampler_free(pyl_sampler * sampler);
 
 // True if this sampler is an arg-max that needs neither history nor the sampler chain.
 PYL_API bool pyl_sampler_is_greedy(const pyl_sampler * sampler);
+
+// How many of the largest logits the sampler looks at; 0 means the whole vocabulary.
+PYL_API int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler);
 
 // The seed in use, drawn where the request asked for a random one.
 PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
@@ -119,10 +142,38 @@ PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
 // Feeds prompt tokens to the penalties' history.
 PYL_API bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens);
 
+// Threads that share the rows of a call; the calling thread is one of them.
+typedef struct pyl_pool pyl_pool;
+
+PYL_API pyl_pool * pyl_pool_new(int32_t n_threads);
+PYL_API void       pyl_pool_free(pyl_pool * pool);
+
 // Samples and accepts one token for each of n rows of the last decoded batch.
-// rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token.
+// rows[i] is the batch index whose logits samplers[i] takes; tokens[i] receives the token. The rows of
+// one sampler stand side by side, in the order of their tokens. pool may be NULL.
 PYL_API bool pyl_sample_rows(
-    struct llama_context * ctx, pyl_sampler * const * samplers, const int32_t * rows, size_t n, llama_token * tokens);
+    struct llama_context * ctx, pyl_pool * pool, pyl_sampler * const * samplers, const int32_t * rows, size_t n,
+    llama_token * tokens);
+
+// ---- log probabilities ------------------------------------------------------------------------------
+
+typedef struct pyl_logprob {
+    llama_token token;
+    float       logprob;  // natural; the smallest float where the probability is 0
+} pyl_logprob;
+
+// How likely each token was that a sampler drew since its reports were cleared, where its parameters ask
+// for it. A report begins with the token itself, the likeliest ones at its place follow, best first.
+PYL_API bool                pyl_sampler_has_logprobs(const pyl_sampler * sampler);
+PYL_API size_t              pyl_sampler_n_reports(const pyl_sampler * sampler);
+PYL_API const pyl_logprob * pyl_sampler_report(const pyl_sampler * sampler, size_t i, size_t * n);
+PYL_API void                pyl_sampler_clear_reports(pyl_sampler * sampler);
+
+// Reports for given tokens instead of drawn ones: rows[i] is the batch index whose logits say how likely
+// tokens[i] was. reports receives n times 1 + n_top entries; those without a token are LLAMA_TOKEN_NULL.
+PYL_API bool pyl_score_rows(
+    struct llama_context * ctx, pyl_pool * pool, const int32_t * rows, const llama_token * tokens, size_t n,
+    int32_t n_top, pyl_logprob * reports);
 
 #ifdef __cplusplus
 }

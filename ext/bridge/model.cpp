@@ -22,6 +22,10 @@ void warm_up(llama_context * ctx, const llama_model * model) {
     llama_synchronize(ctx);
 }
 
+// Compute buffers hold this much of logits to score prompts with, and at most so many rows.
+constexpr uint32_t MAX_SCORE_BYTES = 32 << 20;
+constexpr uint32_t MAX_SCORE_ROWS  = 128;
+
 }  // namespace
 
 llama_model * pyl_model_load(pyl_options * options, const char * path) {
@@ -47,16 +51,13 @@ llama_context * pyl_context_new(
     pyl_options * options, llama_model * model, uint32_t n_ctx_default,
     ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
-        if (!options->is_loaded) {
-            throw std::logic_error("the model was not loaded with these options");
-        }
-        auto cparams                = options->cparams;
+        // Options that loaded the model carry what the fit to the devices made of them.
+        auto cparams = options->is_loaded ? options->cparams : common_context_params_to_llama(options->params);
         if (options->params.n_ctx == 0) {
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);
         }
-        // One row of logits a sequence and step: the output buffer needs no more.
-        cparams.n_outputs_max       = cparams.n_seq_max;
+        cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max);
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
         pyl::make_host_memory_lazy();
@@ -69,6 +70,11 @@ llama_context * pyl_context_new(
         }
         return ctx;
     });
+}
+
+uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max) {
+    const auto row_bytes = sizeof(float) * llama_vocab_n_tokens(llama_model_get_vocab(model));
+    return n_seq_max + std::min<uint32_t>(MAX_SCORE_BYTES / row_bytes, MAX_SCORE_ROWS);
 }
 
 bool pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status) {

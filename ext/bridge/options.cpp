@@ -6,6 +6,7 @@
 #include "chat.h"
 #include "json.h"
 
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -200,8 +201,17 @@ char * pyl_options_values(const pyl_options * options) {
             { "mirostat",           s.mirostat           },
             { "mirostat_tau",       s.mirostat_tau       },
             { "mirostat_eta",       s.mirostat_eta       },
+            { "adaptive_target",    s.adaptive_target    },
+            { "adaptive_decay",     s.adaptive_decay     },
             { "ignore_eos",         s.ignore_eos         },
         });
+        sampling["logit_bias"] = common_json::array();
+        for (const auto & bias : s.logit_bias) {
+            // JSON has no infinity: false bans a token.
+            const bool is_ban = std::isinf(bias.bias) && bias.bias < 0;
+            sampling["logit_bias"].push_back(common_json::array(
+                { bias.token, is_ban ? common_json_value(false) : common_json_value(bias.bias) }));
+        }
         sampling["seed"] = s.seed == LLAMA_DEFAULT_SEED ? int64_t(-1) : int64_t(s.seed);
         auto values      = common_json::object({
             { "model_path",   p.model.path                   },

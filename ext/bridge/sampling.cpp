@@ -1,144 +1,165 @@
-#include "bridge.h"
-#include "constraint.h"
 #include "guard.h"
+#include "sampler.h"
+#include "worker_pool.h"
 
-#include "json.h"
-#include "sampling.h"
-
-#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
-#include <vector>
+#include <unordered_set>
 
-struct pyl_sampler {
-    common_sampler_ptr           chain;   // null where greedy decoding needs no chain
-    std::unique_ptr<pyl::escape> escape;  // null where no grammar can fail
-    std::vector<llama_token>     banned;  // tokens that an arg-max must pass over
-    int32_t                      n_vocab = 0;
-    uint32_t                     seed    = 0;
-};
+namespace pyl {
 
 namespace {
 
-// Tokens of history that a penalty may look at; llama.cpp takes memory for all of them at once.
-constexpr int32_t MAX_HISTORY = 1 << 20;
+// Keeping more candidates than this in a heap costs more than llama.cpp's own sorting.
+constexpr int32_t MAX_HEAP = 256;
 
-common_params_sampling read_params(const llama_vocab * vocab, const common_json & json) {
-    common_params_sampling p;
-    p.temp               = json.at("temperature").get<float>();
-    p.top_k              = json.at("top_k").get<int32_t>();
-    p.top_p              = json.at("top_p").get<float>();
-    p.min_p              = json.at("min_p").get<float>();
-    p.typ_p              = json.at("typical_p").get<float>();
-    p.top_n_sigma        = json.at("top_n_sigma").get<float>();
-    p.xtc_probability    = json.at("xtc_probability").get<float>();
-    p.xtc_threshold      = json.at("xtc_threshold").get<float>();
-    p.dynatemp_range     = json.at("dynatemp_range").get<float>();
-    p.dynatemp_exponent  = json.at("dynatemp_exponent").get<float>();
-    p.penalty_last_n     = std::min(json.at("repeat_last_n").get<int32_t>(), MAX_HISTORY);
-    p.penalty_repeat     = json.at("repeat_penalty").get<float>();
-    p.penalty_present    = json.at("presence_penalty").get<float>();
-    p.penalty_freq       = json.at("frequency_penalty").get<float>();
-    p.dry_multiplier     = json.at("dry_multiplier").get<float>();
-    p.dry_base           = json.at("dry_base").get<float>();
-    p.dry_allowed_length = json.at("dry_allowed_length").get<int32_t>();
-    p.dry_penalty_last_n = std::min(json.at("dry_penalty_last_n").get<int32_t>(), MAX_HISTORY);
-    p.mirostat           = json.at("mirostat").get<int32_t>();
-    p.mirostat_tau       = json.at("mirostat_tau").get<float>();
-    p.mirostat_eta       = json.at("mirostat_eta").get<float>();
-    p.min_keep           = json.at("min_keep").get<int32_t>();
-    p.no_perf            = true;
-    const auto seed      = json.at("seed").get<int64_t>();
-    if (p.mirostat < 0 || p.mirostat > 2) {
-        throw std::invalid_argument("mirostat must be 0, 1 or 2, not " + std::to_string(p.mirostat));
+// The arg-max has no chain that would add these: the request's biases, and what the model never says.
+std::vector<llama_logit_bias> all_biases(const llama_vocab * vocab, const common_params_sampling & p) {
+    std::vector<llama_logit_bias> biases     = p.logit_bias;
+    int32_t                       n_suppress = 0;
+    const llama_token *           suppress   = llama_vocab_get_suppress_tokens(vocab, &n_suppress);
+    for (int32_t i = 0; i < n_suppress; ++i) {
+        biases.push_back({ suppress[i], -INFINITY });
     }
-    p.seed               = seed < 0 ? LLAMA_DEFAULT_SEED : static_cast<uint32_t>(seed);
-    if (json.at("ignore_eos").get<bool>()) {
-        for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
-            if (llama_vocab_is_eog(vocab, token)) {
-                p.logit_bias.push_back({ token, -INFINITY });
-            }
+    return biases;
+}
+
+// How many candidates matter to a chain: k where its first link that does anything is top-k.
+int32_t count_candidates(llama_sampler * chain, const common_params_sampling & p) {
+    for (int i = 0; i < llama_sampler_chain_n(chain); ++i) {
+        const char * name = llama_sampler_name(llama_sampler_chain_get(chain, i));
+        // llama.cpp marks a link whose parameters turn it off.
+        if (name[0] != '?') {
+            return std::strcmp(name, "top-k") == 0 && p.top_k <= MAX_HEAP ? p.top_k : 0;
         }
     }
-    pyl::read_constraint(p, json, vocab);
-    return p;
+    return 0;
 }
 
-bool has_neutral_penalties(const common_params_sampling & p) {
-    const bool is_plain = p.penalty_repeat == 1.0f && p.penalty_freq == 0.0f && p.penalty_present == 0.0f;
-    return (is_plain || p.penalty_last_n == 0) && p.dry_multiplier == 0.0f;
+llama_token biased_argmax(const pyl_sampler & sampler, logits_row row) {
+    if (sampler.biases.empty()) {
+        return argmax(row);
+    }
+    thread_local std::vector<float> biased;
+    biased.assign(row.data, row.data + row.n_vocab);
+    for (const auto & bias : sampler.biases) {
+        biased[bias.token] += bias.bias;
+    }
+    return argmax({ biased.data(), row.n_vocab });
 }
 
-// Whether the chain's answer is always the largest logit. The truncations top-k, top-p, min-p and
-// top-n-sigma never drop that one; typical-p and XTC may, and dynamic temperature draws again.
-bool is_argmax(const common_params_sampling & p) {
-    return p.temp <= 0.0f && p.dynatemp_range == 0.0f && p.mirostat == 0 && p.typ_p >= 1.0f &&
-           p.xtc_probability == 0.0f && has_neutral_penalties(p) && p.grammar.empty() &&
-           p.reasoning_budget_end.empty();
-}
-
-std::vector<llama_token> banned_tokens(const llama_vocab * vocab, const common_params_sampling & p) {
-    std::vector<llama_token> banned;
-    for (const auto & bias : p.logit_bias) {
-        banned.push_back(bias.token);
+llama_token draw(pyl_sampler & sampler, logits_row row) {
+    thread_local std::vector<llama_token_data> candidates;
+    if (sampler.n_candidates > 0) {
+        top_candidates(row, sampler.n_candidates, candidates);
+    } else {
+        all_candidates(row, candidates);
     }
-    int32_t             n_suppress = 0;
-    const llama_token * suppress   = llama_vocab_get_suppress_tokens(vocab, &n_suppress);
-    banned.insert(banned.end(), suppress, suppress + n_suppress);
-    return banned;
-}
-
-llama_token argmax(const pyl_sampler & sampler, float * logits) {
-    for (const llama_token token : sampler.banned) {
-        logits[token] = -INFINITY;
+    if (candidates.empty()) {
+        throw std::runtime_error("the logits hold no number");
     }
-    // PERF: the maximum first, without its index: that loop vectorises, std::max_element's does not.
-    float best = logits[0];
-    for (int32_t i = 1; i < sampler.n_vocab; ++i) {
-        best = logits[i] > best ? logits[i] : best;
+    llama_token_data_array array = { candidates.data(), candidates.size(), -1, sampler.n_candidates > 0 };
+    llama_sampler_apply(common_sampler_get(sampler.chain.get()), &array);
+    if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) {
+        throw std::runtime_error("the sampler chain selected nothing");
     }
-    for (int32_t i = 0; i < sampler.n_vocab; ++i) {
-        if (logits[i] == best) {
-            return i;
-        }
+    const llama_token token = array.data[array.selected].id;
+    if (sampler.n_logprobs >= 0 && sampler.is_post_sampling) {
+        sampler.reports.push_back(report(array, token, sampler.n_logprobs));
     }
-    throw std::runtime_error("the logits hold no number");
-}
-
-llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
-    // A negative row would count from the end; the chain ends the process on a row without logits.
-    float * logits = row < 0 ? nullptr : llama_get_logits_ith(ctx, row);
-    if (logits == nullptr) {
-        throw std::runtime_error("no logits for batch row " + std::to_string(row));
-    }
-    if (sampler.chain == nullptr) {
-        return argmax(sampler, logits);
-    }
-    const llama_token token = common_sampler_sample(sampler.chain.get(), ctx, row);
-    if (sampler.escape != nullptr) {
-        return pyl::accept_or_escape(sampler.chain, *sampler.escape, token);
-    }
-    common_sampler_accept(sampler.chain.get(), token, true);
     return token;
+}
+
+llama_token sample_in_common(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
+    const llama_token token = common_sampler_sample(sampler.chain.get(), ctx, row);
+    if (sampler.n_logprobs >= 0 && sampler.is_post_sampling) {
+        const auto * candidates = common_sampler_get_candidates(sampler.chain.get(), false);
+        sampler.reports.push_back(report(*candidates, token, sampler.n_logprobs));
+    }
+    return token;
+}
+
+// Rows [start, start + count) of a call, which belong to one sampler and follow upon each other.
+struct job {
+    size_t start;
+    size_t count;
+    bool   is_cheap;
+};
+
+std::vector<job> make_jobs(pyl_sampler * const * samplers, size_t n) {
+    std::vector<job>                        jobs;
+    std::unordered_set<const pyl_sampler *> seen;
+    for (size_t i = 0; i < n; ++i) {
+        if (i > 0 && samplers[i] == samplers[i - 1]) {
+            ++jobs.back().count;
+            continue;
+        }
+        if (!seen.insert(samplers[i]).second) {
+            throw std::invalid_argument("the rows of one sampler must stand side by side");
+        }
+        jobs.push_back({ i, 1, samplers[i]->chain == nullptr && samplers[i]->n_logprobs < 0 });
+    }
+    return jobs;
 }
 
 }  // namespace
 
+logits_row get_row(llama_context * ctx, int32_t row, int32_t n_vocab) {
+    // A negative row would count from the end; llama-common ends the process on a row without logits.
+    const float * logits = row < 0 ? nullptr : llama_get_logits_ith(ctx, row);
+    if (logits == nullptr) {
+        throw std::runtime_error("no logits for batch row " + std::to_string(row));
+    }
+    return { logits, n_vocab };
+}
+
+llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row, logits_row logits) {
+    llama_token token = LLAMA_TOKEN_NULL;
+    if (sampler.chain == nullptr) {
+        token = biased_argmax(sampler, logits);
+    } else {
+        token = sampler.needs_common ? sample_in_common(sampler, ctx, row) : draw(sampler, logits);
+        if (sampler.escape != nullptr) {
+            token = accept_or_escape(sampler.chain, *sampler.escape, token);
+        } else {
+            common_sampler_accept(sampler.chain.get(), token, true);
+        }
+    }
+    if (sampler.n_logprobs >= 0 && !sampler.is_post_sampling) {
+        sampler.reports.push_back(report(logits, token, sampler.n_logprobs));
+    } else if (sampler.n_logprobs >= 0 && sampler.chain == nullptr) {
+        // After an arg-max there is one candidate.
+        sampler.reports.push_back({ { token, 0.0f } });
+        if (sampler.n_logprobs > 0) {
+            sampler.reports.back().push_back({ token, 0.0f });
+        }
+    }
+    return token;
+}
+
+}  // namespace pyl
+
 pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
     return pyl::guarded(static_cast<pyl_sampler *>(nullptr), [&] {
         const llama_vocab * vocab   = llama_model_get_vocab(model);
-        auto                p       = read_params(vocab, common_json::parse(params));
+        const auto          json    = common_json::parse(params);
+        auto                p       = pyl::read_sampling_params(vocab, json);
         auto                sampler = std::make_unique<pyl_sampler>();
         sampler->n_vocab            = llama_vocab_n_tokens(vocab);
-        sampler->seed               = p.seed;
-        if (is_argmax(p)) {
-            sampler->banned = banned_tokens(vocab, p);
+        sampler->n_logprobs         = json.at("logprobs").is_null() ? -1 : json.at("logprobs").get<int32_t>();
+        sampler->is_post_sampling   = json.at("post_sampling_probs").get<bool>();
+        if (pyl::is_argmax(p)) {
+            sampler->seed   = p.seed;
+            sampler->biases = pyl::all_biases(vocab, p);
         } else {
             sampler->chain.reset(common_sampler_init(model, p));
-            sampler->seed = common_sampler_get_seed(sampler->chain.get());
+            sampler->seed         = common_sampler_get_seed(sampler->chain.get());
+            sampler->n_candidates = pyl::count_candidates(common_sampler_get(sampler->chain.get()), p);
             if (!p.grammar.empty()) {
                 sampler->escape = std::make_unique<pyl::escape>(pyl::escape{ model, p });
             }
+            sampler->needs_common = !p.grammar.empty() || !p.reasoning_budget_end.empty();
         }
         return sampler.release();
     });
@@ -150,6 +171,10 @@ void pyl_sampler_free(pyl_sampler * sampler) {
 
 bool pyl_sampler_is_greedy(const pyl_sampler * sampler) {
     return sampler->chain == nullptr;
+}
+
+int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler) {
+    return sampler->n_candidates;
 }
 
 uint32_t pyl_sampler_seed(const pyl_sampler * sampler) {
@@ -168,11 +193,30 @@ bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens
 }
 
 bool pyl_sample_rows(
-    llama_context * ctx, pyl_sampler * const * samplers, const int32_t * rows, size_t n, llama_token * tokens) {
+    llama_context * ctx, pyl_pool * pool, pyl_sampler * const * samplers, const int32_t * rows, size_t n,
+    llama_token * tokens) {
     return pyl::guarded(false, [&] {
-        llama_synchronize(ctx);
+        const auto jobs   = pyl::make_jobs(samplers, n);
+        size_t     n_dear = 0;
+        for (const auto & job : jobs) {
+            n_dear += !job.is_cheap;
+        }
+        // On this thread: the first call waits for the device and puts the rows in order.
+        std::vector<pyl::logits_row> found;
         for (size_t i = 0; i < n; ++i) {
-            tokens[i] = sample_row(*samplers[i], ctx, rows[i]);
+            found.push_back(pyl::get_row(ctx, rows[i], samplers[i]->n_vocab));
+        }
+        const auto sample = [&](size_t k) {
+            for (size_t i = jobs[k].start; i < jobs[k].start + jobs[k].count; ++i) {
+                tokens[i] = pyl::sample_row(*samplers[i], ctx, rows[i], found[i]);
+            }
+        };
+        if (pool != nullptr && n_dear > 1) {
+            pool->run(jobs.size(), sample);
+        } else {
+            for (size_t k = 0; k < jobs.size(); ++k) {
+                sample(k);
+            }
         }
         return true;
     });

@@ -47,3 +47,10 @@ class Batch:
             ValueError: the range is not inside ``tokens``, or the batch is too small for it. The
                 batch is unchanged.
         """
+
+    def want_logits(self, row: int, count: int) -> None:
+        """Ask for the logits of ``count`` rows of the batch, from ``row`` on.
+
+        Raises:
+            ValueError: the batch has no such rows.
+        """

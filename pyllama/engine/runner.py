@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
-from pyllama._ext.sampler import sample_rows
+from pyllama._ext.sampler import WorkerPool, sample_rows
+from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.sched import RemoveCells, StepResult, StepStatus
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class LlamaRunner:
         self._memory = Memory(context)
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
+        # While rows are sampled the threads that compute a batch have nothing to do.
+        self._pool = WorkerPool(context.n_threads)
 
     def run(self, plan: BatchPlan) -> StepResult:
         """Do the plan's memory operations, compute its batch, sample."""
@@ -68,19 +71,27 @@ class LlamaRunner:
         batch.clear()
         rows: list[int] = []
         samplers = []
+        scoring = PromptScoring(self._context, self._pool)
         for chunk in plan.chunks:
             sequence = chunk.sequence
             row = batch.add(
                 sequence.tokens, chunk.start, chunk.count, chunk.seq_id, chunk.wants_token
             )
+            scoring.add(chunk, batch, row)
             if chunk.wants_token:
                 rows.append(row)
                 samplers.append(sequence.request.sampler)
         status = _STATUS[self._context.decode(batch)]
-        tokens: list[int] = []
-        if status is StepStatus.OK:
-            tokens = sample_rows(self._context, samplers, rows)
-        return StepResult(status, tuple(tokens), time.perf_counter() - start_s)
+        if status is not StepStatus.OK:
+            return StepResult(status, (), time.perf_counter() - start_s)
+        tokens = sample_rows(self._context, samplers, rows, self._pool)
+        return StepResult(
+            status,
+            tuple(tokens),
+            time.perf_counter() - start_s,
+            drawn_logprobs(plan),
+            scoring.result(),
+        )
 
     def _apply(self, operation: CellOp) -> None:
         if isinstance(operation, RemoveCells):

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pyllama._ext.sampler import Sampler
+from pyllama._ext.vocab import Vocab
 from pyllama.errors import InvalidRequest, NativeError
 
 if TYPE_CHECKING:
@@ -21,8 +22,16 @@ def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: 
     """Make the sampler of one sequence, its penalties fed with the prompt. Any thread may call it.
 
     Raises:
-        InvalidRequest: llama.cpp refuses a parameter, or the prompt's constraint.
+        InvalidRequest: llama.cpp refuses a parameter or the prompt's constraint, or a token of
+            ``logit_bias`` does not exist.
     """
+    n_vocab = Vocab(model).n_tokens
+    for token, _ in params.sampling.logit_bias:
+        if token >= n_vocab:
+            raise InvalidRequest(
+                f"logit_bias: {token} is no token of this vocabulary of {n_vocab}",
+                param="logit_bias",
+            )
     flat = params.as_dict()
     if prompt.constraint is not None:
         flat["constraint"] = prompt.constraint.as_dict()

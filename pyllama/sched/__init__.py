@@ -3,7 +3,7 @@
 No model, no threads, no clock: time comes in as an argument. Imported by the engine only.
 """
 
-from pyllama.sched.events import Event, Finished, Started, TokenSampled
+from pyllama.sched.events import Event, Finished, PromptScored, Started, TokenSampled
 from pyllama.sched.limits import Limits
 from pyllama.sched.plan import (
     BatchPlan,
@@ -26,6 +26,7 @@ __all__ = [
     "Event",
     "Finished",
     "Limits",
+    "PromptScored",
     "RemoveCells",
     "Request",
     "Scheduler",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from pyllama.results import FinishReason
+    from pyllama.results import FinishReason, TokenLogprobs
     from pyllama.sched.sequence import Sequence
 
 
@@ -27,6 +27,18 @@ class TokenSampled:
     sequence: Sequence
     now_s: float
     token: int
+    logprobs: TokenLogprobs | None = None
+    """How likely it was, where the request asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptScored:
+    """The prompt is computed, and how likely it was is known; comes before the first token."""
+
+    sequence: Sequence
+    now_s: float
+    logprobs: tuple[TokenLogprobs, ...]
+    """One for each prompt token but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +50,4 @@ class Finished:
     reason: FinishReason
 
 
-Event: TypeAlias = "Started | TokenSampled | Finished"
+Event: TypeAlias = "Started | PromptScored | TokenSampled | Finished"

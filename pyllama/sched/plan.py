@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from pyllama.results import TokenLogprobs
     from pyllama.sched.sequence import Sequence
 
 
@@ -40,6 +42,8 @@ class Chunk:
     count: int
     wants_token: bool
     """Whether the sequence is complete with this chunk, so that its next token is sampled."""
+    scored: range = range(0)
+    """Positions whose logits say how likely the prompt's next token was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,10 @@ class StepResult:
     tokens: tuple[int, ...] = ()
     """One sampled token for each chunk that wanted one, in the order of the chunks."""
     duration_s: float = 0.0
+    logprobs: Mapping[Sequence, TokenLogprobs] = field(default_factory=dict)
+    """How likely the sampled tokens were, of the sequences that asked for it."""
+    prompt_logprobs: Mapping[Sequence, tuple[TokenLogprobs, ...]] = field(default_factory=dict)
+    """How likely the prompt tokens after each chunk's ``scored`` positions were."""
 
 
 @dataclass(slots=True)
@@ -90,11 +98,13 @@ class PlanBuilder:
         n_tokens_left: tokens that the batch still takes.
         n_cells_left: KV cells that are still free.
         n_prompt_left: prompt tokens that the step's latency budget still allows.
+        n_scored_left: rows of logits that are left to score prompts with.
     """
 
     n_tokens_left: int
     n_cells_left: int
     n_prompt_left: int
+    n_scored_left: int = 0
     chunks: list[Chunk] = field(default_factory=list)
 
     def add_decode(self, sequence: Sequence, seq_id: int) -> bool:
@@ -112,6 +122,7 @@ class PlanBuilder:
             self.n_prompt_left,
             self.n_tokens_left,
             self.n_cells_left,
+            sequence.n_scorable(self.n_scored_left),
         )
         if count < 1:
             return 0
@@ -121,7 +132,9 @@ class PlanBuilder:
 
     def _add(self, sequence: Sequence, seq_id: int, count: int) -> None:
         is_complete = count == sequence.n_pending
-        self.chunks.append(Chunk(sequence, seq_id, sequence.n_past, count, is_complete))
+        scored = sequence.scored_by(count)
+        self.chunks.append(Chunk(sequence, seq_id, sequence.n_past, count, is_complete, scored))
+        self.n_scored_left -= len(scored)
         self.n_tokens_left -= count
         self.n_cells_left -= count
 

@@ -13,7 +13,8 @@ class Request:
     """One prompt to continue.
 
     ``sampler`` is opaque here: the runner hands it to the extension. ``max_tokens`` is resolved:
-    at least 1, and with the prompt never more than one sequence has room for.
+    at least 1, or 0 where the prompt alone is to be scored, and with the prompt never more than
+    one sequence has room for.
 
     Raises:
         InvalidRequest: there is no token to continue, or none to be generated.
@@ -27,10 +28,17 @@ class Request:
     """Submission time, seconds on the engine's clock."""
     cache_prompt: bool = True
     sampler: Any = None
+    prompt_logprobs: int | None = None
+    """Tell how likely each prompt token was, and this many of the likeliest at its place.
+
+    Such a request needs ``cache_prompt`` off: a reused cell has no logits.
+    """
 
     def __post_init__(self) -> None:
         """Refuse what would keep a slot without ever giving the model something to do."""
         if not self.tokens:
             raise InvalidRequest("prompt must hold at least one token", param="prompt")
-        if self.max_tokens < 1:
+        if self.prompt_logprobs is not None and self.cache_prompt:
+            raise InvalidRequest("prompt_logprobs excludes cache_prompt", param="prompt_logprobs")
+        if self.max_tokens < (1 if self.prompt_logprobs is None else 0):
             raise InvalidRequest("max_tokens must be at least 1", param="max_tokens")

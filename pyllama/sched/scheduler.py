@@ -12,7 +12,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
-from pyllama.sched.events import Finished, Started, TokenSampled
+from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
@@ -20,7 +20,7 @@ from pyllama.sched.sequence import Sequence, Status
 from pyllama.sched.slot_pool import SlotPool
 
 if TYPE_CHECKING:
-    from pyllama.results import FinishReason
+    from pyllama.results import FinishReason, TokenLogprobs
     from pyllama.sched.events import Event
     from pyllama.sched.limits import Limits
     from pyllama.sched.placement import Placement
@@ -176,6 +176,7 @@ class Scheduler:
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,
             n_prompt_left=self._budget.tokens(len(decoding), len(depths), max(depths, default=0)),
+            n_scored_left=self.limits.n_scored,
         )
         for sequence in decoding:
             builder.add_decode(sequence, _slot_of(sequence).id)
@@ -210,15 +211,28 @@ class Scheduler:
             tokens_done = sequence.tokens[chunk.start : chunk.start + chunk.count]
             self.pool.extend(_slot_of(sequence), tokens_done)
             sequence.n_past += chunk.count
+            sequence.prompt_logprobs += result.prompt_logprobs.get(sequence, ())
             if chunk.wants_token:
-                self._append(sequence, next(tokens), now_s)
+                self._report_scores(sequence, now_s)
+                self._append(sequence, next(tokens), now_s, result.logprobs.get(sequence))
 
-    def _append(self, sequence: Sequence, token: int, now_s: float) -> None:
+    def _report_scores(self, sequence: Sequence, now_s: float) -> None:
+        """Report how likely the prompt was, before its first token comes."""
+        if sequence.request.prompt_logprobs is not None and not sequence.n_generated:
+            scores = tuple(sequence.prompt_logprobs)
+            self._events.append(PromptScored(sequence, now_s, scores))
+
+    def _append(
+        self, sequence: Sequence, token: int, now_s: float, logprobs: TokenLogprobs | None
+    ) -> None:
+        if sequence.request.max_tokens == 0:
+            self._finish(sequence, "length", now_s)
+            return
         if token in self.limits.eog_tokens:
             self._finish(sequence, "stop", now_s)
             return
         sequence.tokens.append(token)
-        self._events.append(TokenSampled(sequence, now_s, token))
+        self._events.append(TokenSampled(sequence, now_s, token, logprobs))
         is_full = len(sequence.tokens) >= self.limits.n_ctx_seq
         if is_full or sequence.n_generated >= sequence.request.max_tokens:
             self._finish(sequence, "length", now_s)

@@ -6,6 +6,7 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pyllama.results import TokenLogprobs
     from pyllama.sched.request import Request
     from pyllama.sched.slot import Slot
 
@@ -25,13 +26,24 @@ class Sequence:
     The scheduler alone writes to it.
     """
 
-    __slots__ = ("awaits", "n_past", "n_prompt", "request", "slot", "status", "tokens")
+    __slots__ = (
+        "awaits",
+        "n_past",
+        "n_prompt",
+        "prompt_logprobs",
+        "request",
+        "slot",
+        "status",
+        "tokens",
+    )
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.tokens = list(request.tokens)
         self.n_prompt = len(self.tokens)
         self.n_past = 0
+        # How likely the prompt's tokens from the second on were, where the request asks for it.
+        self.prompt_logprobs: list[TokenLogprobs] = []
         self.status = Status.WAITING
         self.slot: Slot | None = None
         # A running sequence and the n_past of it that this one waits for.
@@ -51,6 +63,26 @@ class Sequence:
     def is_decoding(self) -> bool:
         """Whether only the last sampled token is pending."""
         return self.n_pending == 1 and len(self.tokens) > self.n_prompt
+
+    @property
+    def n_unscored(self) -> int:
+        """Prompt tokens of which it is still to be found out how likely they were."""
+        if self.request.prompt_logprobs is None:
+            return 0
+        return self.n_prompt - 1 - len(self.prompt_logprobs)
+
+    def n_scorable(self, n_rows: int) -> int:
+        """Return how many pending tokens can be computed with so many rows of logits to score."""
+        if self.n_unscored <= n_rows:
+            return self.n_pending
+        # After a preemption what is scored already needs no rows again.
+        return len(self.prompt_logprobs) - self.n_past + n_rows
+
+    def scored_by(self, count: int) -> range:
+        """Return which of the next ``count`` positions have to score the token after them."""
+        n_scored = len(self.prompt_logprobs)
+        end = min(self.n_past + count, n_scored + self.n_unscored)
+        return range(min(max(self.n_past, n_scored), end), end)
 
     def __repr__(self) -> str:
         """Return id, status and progress."""

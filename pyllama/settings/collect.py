@@ -43,9 +43,14 @@ _SAMPLING_OPTIONS = {
     "--mirostat": "mirostat",
     "--mirostat-lr": "mirostat_eta",
     "--mirostat-ent": "mirostat_tau",
+    "--adaptive-target": "adaptive_target",
+    "--adaptive-decay": "adaptive_decay",
 }
 # Options that add up where a command line has them several times; of others the last one counts.
-_REPEATABLE = {"--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"}
+_REPEATABLE = {
+    *("--alias", "--chat-template-kwargs", "--override-kv", "--override-tensor"),
+    *("--logit-bias", "--dry-sequence-breaker"),
+}
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
 _DEFAULT_PORT = 8000
@@ -82,11 +87,15 @@ class Collector:
         """Take a command line."""
         arguments = iter(argv)
         own_by_arg = {own.arg: own for own in OWN.values()}
+        negated = {own.negation: own for own in OWN.values() if own.negation}
         seen: set[str] = set()
         for argument in arguments:
             arg, inline = argument, None
             if argument.startswith("--") and "=" in argument:
                 arg, _, inline = argument.partition("=")
+            if own := negated.get(_spelling(argument)):
+                self.own[own.name] = False
+                continue
             own = own_by_arg.get(_spelling(arg))
             n_values = 1 if own else table().by_argument(arg).n_values
             values = self._values(arg, arguments, n_values, inline)
@@ -130,6 +139,7 @@ class Collector:
             for option, parameter in _SAMPLING_OPTIONS.items()
             if option in native
         }
+        defaults |= _listed_parameters(native, values["sampling"])
         if "--predict" in native:
             defaults["max_tokens"] = values["n_predict"]
         if "--cache-prompt" in native:
@@ -230,6 +240,27 @@ def _read_back(options: Sequence[tuple[str, ...]]) -> dict[str, Any]:
 def _as_parameter(name: str, value: Any) -> Any:
     # JSON does not tell 1 from 1.0, the parameters do.
     return SAMPLING_TYPES[name](value)
+
+
+def _listed_parameters(
+    native: Mapping[str, tuple[tuple[str, ...], ...]], sampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that are lists, as far as flags say something of them."""
+    found: dict[str, Any] = {}
+    # llama.cpp drops a name that it does not know, so that the text itself is read.
+    if "--samplers" in native:
+        found["samplers"] = native["--samplers"][-1][1].split(";")
+    if "--sampler-seq" in native:
+        if found:
+            raise ConfigError("--samplers and --sampler-seq say the same; give one of them")
+        found["samplers"] = native["--sampler-seq"][-1][1]
+    # It forgets its default breakers once in a process: the flags themselves are read.
+    for _, text in native.get("--dry-sequence-breaker", ()):
+        earlier = found.get("dry_sequence_breakers", ())
+        found["dry_sequence_breakers"] = () if text == "none" else (*earlier, text)
+    if "--logit-bias" in native:
+        found["logit_bias"] = sampling["logit_bias"]
+    return found
 
 
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pyllama.errors import ConfigError
-from pyllama.params import GenerationParams, SamplingParams
+from pyllama.params import GenerationParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class Settings:
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
     """Log the text of each prompt. Off: no text of a user reaches the log."""
+    tuned: bool = True
+    """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)
     """Defaults of requests that leave a parameter out."""
     chat_template: str | None = None
@@ -60,17 +62,14 @@ class Settings:
 
     def to_json(self) -> str:
         """Return the settings as JSON text, for another process."""
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "generation": self.generation.as_dict()})
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """Return the settings that :meth:`to_json` wrote."""
         data = json.loads(text)
-        generation = data.pop("generation")
-        sampling = SamplingParams(**generation.pop("sampling"))
-        stop = tuple(generation.pop("stop"))
         return cls(
-            generation=GenerationParams(sampling=sampling, stop=stop, **generation),
+            generation=GenerationParams().with_options(**data.pop("generation")),
             options=tuple(tuple(option) for option in data.pop("options")),
             **data,
         )

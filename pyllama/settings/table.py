@@ -30,6 +30,7 @@ HONOURED = frozenset(
         "typical repeat-last-n repeat-penalty presence-penalty frequency-penalty",
         "dry-multiplier dry-base dry-allowed-length dry-penalty-last-n",
         "dynatemp-range dynatemp-exp mirostat mirostat-lr mirostat-ent",
+        "adaptive-target adaptive-decay samplers sampler-seq dry-sequence-breaker logit-bias",
         "host port metrics cache-prompt",
         "jinja chat-template chat-template-file chat-template-kwargs",
         "reasoning reasoning-format reasoning-effort reasoning-preserve",
@@ -120,6 +121,18 @@ class OptionTable:
             raise UnknownOption(f"unknown option {arg}{hint}")
         self._check(option, spelling, spelling)
         return option
+
+    def canonical(self, arg: str) -> str:
+        """Return one spelling for all that mean the same; what is not in the table as it is."""
+        option = self._by_arg.get(arg)
+        if option is None:
+            return arg
+        return option.name if arg in option.args else f"no {option.name}"
+
+    def name(self, arg: str) -> str:
+        """Return the name of a spelling's option, negations included."""
+        option = self._by_arg.get(arg)
+        return arg if option is None else option.name
 
     def by_keyword(self, keyword: str, others: tuple[str, ...]) -> Option:
         """Return the option of a keyword argument, a long spelling with underscores.

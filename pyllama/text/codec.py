@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
+from pyllama.text.parser import AnswerParser
 from pyllama.text.prompts import TextPrompts
 from pyllama.text.reader import AnswerReader
 from pyllama.text.reasoning import Reasoning
@@ -50,4 +51,10 @@ class TextCodec:
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt."""
         stops = StopMatcher((*params.stop, *prompt.stop))
-        return AnswerReader(Detokenizer(self.pieces), stops)
+        if prompt.output is None:
+            return AnswerReader(Detokenizer(self.pieces), stops)
+        preserved = {
+            token: self.vocab.piece(token, special=True) for token in prompt.output.preserved_tokens
+        }
+        detokenizer = Detokenizer(self.pieces, preserved)
+        return AnswerReader(detokenizer, stops, AnswerParser(prompt.output))

@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Detokenizer:
@@ -16,15 +16,20 @@ class Detokenizer:
     can be no UTF-8 become U+FFFD.
 
     Args:
-        pieces: bytes of each token id, shape (n_vocab,).
+        pieces: bytes of each token id, shape (n_vocab,); control tokens have none.
+        preserved: bytes of the control tokens whose text counts, by id.
     """
 
-    __slots__ = ("_decoder", "_pieces")
+    __slots__ = ("_decoder", "_pieces", "_preserved")
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(
+        self, pieces: Sequence[bytes], preserved: Mapping[int, bytes] | None = None
+    ) -> None:
         self._pieces = pieces
+        self._preserved = preserved or {}
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, tokens: Iterable[int]) -> str:
         """Return the text that these tokens complete."""
-        return self._decoder.decode(b"".join([self._pieces[token] for token in tokens]))
+        pieces = [self._preserved.get(token) or self._pieces[token] for token in tokens]
+        return self._decoder.decode(b"".join(pieces))

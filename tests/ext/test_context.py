@@ -9,6 +9,7 @@ import pytest
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_NO_KV_CELLS, DECODE_OK, Context
 from pyllama._ext.model import Model
+from pyllama._ext.options import Options
 from pyllama.errors import NativeError
 from tests.ext.native import N_SLOTS, ROUNDING, Driver, argmax, difference, load
 
@@ -112,14 +113,22 @@ def test_a_batch_longer_than_n_batch_is_refused(streams: Driver) -> None:
         streams.context.decode(streams.batch)
 
 
-def test_more_rows_of_logits_than_sequences_are_refused(streams: Driver, tokens: list[int]) -> None:
-    """The output buffer has a row a sequence; llama.cpp would end the process past it."""
-    streams.batch.clear()
-    for start in range(N_SLOTS + 1):
-        streams.batch.add(tokens, start, 1, 0, wants_logits=True)
-    with pytest.raises(ValueError, match="5 rows of logits, n_seq_max is 4"):
-        streams.context.decode(streams.batch)
-    streams.alone(tokens)
+def test_more_rows_of_logits_than_there_is_room_for_are_refused(
+    streams: Driver, tokens: list[int]
+) -> None:
+    """Past its output buffer llama.cpp would end the process; up to there it answers."""
+    n_rows = streams.context.n_outputs_max
+    assert N_SLOTS < n_rows <= N_SLOTS + 128
+    text = (tokens * 20)[: n_rows + 1]
+    for count in (n_rows + 1, n_rows):
+        streams.batch.clear()
+        streams.batch.add(text, 0, count, 0, wants_logits=True)
+        streams.batch.want_logits(0, count)
+        if count > n_rows:
+            with pytest.raises(ValueError, match=f"{count} rows of logits, n_outputs_max is"):
+                streams.context.decode(streams.batch)
+    streams.context.decode(streams.batch)
+    assert len(streams.context.logits(n_rows - 1)) == len(streams.context.logits(0))
 
 
 @pytest.mark.parametrize("start", [0, 3, 7])
@@ -198,6 +207,29 @@ def test_a_context_that_does_not_fit_is_refused(model_path: Path) -> None:
     model = load(model_path, ("--parallel", "257"))
     with pytest.raises(NativeError, match="llama_init_from_model"):
         Context(model, 0)
+
+
+def test_a_context_may_have_options_of_its_own(model: Model, tokens: list[int]) -> None:
+    """Contexts of one model differ in size, and compute the same."""
+    options = Options()
+    for option in (("--ctx-size", "512"), ("--ubatch-size", "64"), ("--parallel", "2")):
+        options.set(*option)
+    own, usual = Driver.of(model, options), Driver.of(model)
+    sizes = (own.context.n_ctx, own.context.n_ctx_seq, own.context.n_ubatch)
+    argmaxes = {argmax(driver.alone(tokens)) for driver in (own, usual)}
+    own.context.close()
+    usual.context.close()
+    assert sizes == (512, 256, 64)
+    assert len(argmaxes) == 1
+
+
+def test_options_of_a_context_are_finished_by_it(model: Model) -> None:
+    """What was given to a context cannot be changed afterwards."""
+    options = Options()
+    options.set("--parallel", "1")
+    Context(model, 0, options).close()
+    with pytest.raises(RuntimeError):
+        options.set("--ctx-size", "512")
 
 
 def test_none_is_no_batch(streams: Driver) -> None:

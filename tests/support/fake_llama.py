@@ -70,6 +70,7 @@ class FakeGeneration:
         self.request_id = request_id
         self.is_over = threading.Event()
         self.was_aborted = False
+        self.stop_sequence: str | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -116,9 +117,9 @@ class FakeGeneration:
     def finish_reason(self) -> FinishReason:
         """Why it ended."""
         self._check_whole()
-        if self._answer.tool_calls:
-            return "tool_calls"
-        return "length" if self._n_tokens == self.params.max_tokens else "stop"
+        if self._n_tokens == self.params.max_tokens:
+            return "length"
+        return "tool_calls" if self._answer.tool_calls else "stop"
 
     @property
     def completion(self) -> Completion:
@@ -130,6 +131,7 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            stop_sequence=self.stop_sequence,
         )
 
     @property
@@ -204,6 +206,9 @@ class FakeLlama:
         script: the steps of every generation.
         start_error: raised by :meth:`start` instead.
         metrics: whether they were switched on.
+
+    Attributes:
+        stop_sequence: what the answers say to have ended at.
     """
 
     def __init__(
@@ -219,6 +224,7 @@ class FakeLlama:
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error
+        self.stop_sequence: str | None = None
         self.state: Literal["ready", "draining", "dead"] = "ready"
         self.generations: list[FakeGeneration] = []
         self.is_closed = False
@@ -234,6 +240,10 @@ class FakeLlama:
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
         return FakePrompt(tokens=tokens, source=prompt, options=options)
 
+    def tokenize(self, text: str) -> list[int]:
+        """Make one token of each character."""
+        return list(map(ord, text))
+
     def start_all(
         self,
         wanted: Sequence[tuple[FakePrompt, GenerationParams]],
@@ -246,6 +256,8 @@ class FakeLlama:
         if self.start_error is not None:
             raise self.start_error
         made = [FakeGeneration(*pair, self.script, request_id or "none") for pair in wanted]
+        for generation in made:
+            generation.stop_sequence = self.stop_sequence
         self.generations.extend(made)
         return FakeGenerations(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence as TokenSequence
 
+from pyllama.results import TokenLogprobs
 from pyllama.sched import BatchPlan, Chunk, Limits, RemoveCells, StepResult, StepStatus
 
 
@@ -22,6 +23,16 @@ def continuation(prompt: TokenSequence[int], max_tokens: int, limits: Limits) ->
             break
         tokens.append(token)
     return tokens[len(prompt) :]
+
+
+def score(chunk: Chunk) -> tuple[TokenLogprobs, ...]:
+    """Return how likely the fake model finds the tokens after a chunk's scored positions."""
+    assert chunk.start <= chunk.scored.start < chunk.scored.stop <= chunk.start + chunk.count
+    tokens = chunk.sequence.tokens
+    return tuple(
+        TokenLogprobs(token=tokens[position + 1], logprob=-1.0 - position)
+        for position in chunk.scored
+    )
 
 
 class Cell:
@@ -112,7 +123,9 @@ class FakeRunner:
         if not self._wait():
             answer = StepStatus.ABORTED
         if answer is StepStatus.OK:
-            return StepResult(answer, self._compute(plan), 0.01)
+            scores = {chunk.sequence: score(chunk) for chunk in plan.chunks if chunk.scored}
+            tokens = self._compute(plan)
+            return StepResult(answer, tokens, 0.01, prompt_logprobs=scores)
         self._compute_some(plan, self.n_computed)
         if isinstance(answer, Exception):
             raise answer
@@ -139,6 +152,7 @@ class FakeRunner:
         seq_ids = [chunk.seq_id for chunk in plan.chunks]
         assert seq_ids == sorted(set(seq_ids)), "rows unsorted, or an id used twice"
         assert plan.n_tokens <= self.limits.n_batch
+        assert sum(len(chunk.scored) for chunk in plan.chunks) <= self.limits.n_scored
         for chunk in plan.chunks:
             assert chunk.count >= 1
             end = chunk.start + chunk.count

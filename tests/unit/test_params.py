@@ -26,8 +26,13 @@ def test_the_defaults_are_the_contracts() -> None:
 def test_every_name_is_taken_and_given_back(name: str) -> None:
     """Each name that is listed can be set, and reads back flat under the same name."""
     value = DEFAULTS.as_dict()[name]
-    changed = {bool: not value, int: 1, float: 0.5, list: ["x"]}[type(value)]
-    changed = 1.5 if name == "dry_base" else changed
+    by_type = {bool: not value, int: 1, float: 0.5, list: ["x"], type(None): 3}
+    by_name: dict[str, Any] = {
+        "dry_base": 1.5,
+        "samplers": ["top_k", "temperature"],
+        "logit_bias": [[7, -1.5], [9, False]],
+    }
+    changed = by_name.get(name, by_type[type(value)])
     params = DEFAULTS.with_options(**{name: changed})
     assert params.as_dict() == {**DEFAULTS.as_dict(), name: changed}
 
@@ -39,7 +44,11 @@ def test_names_are_complete() -> None:
     assert (
         set(names)
         == set(DEFAULTS.as_dict())
-        == {*SAMPLING_TYPES, "max_tokens", "stop", "cache_prompt"}
+        == {
+            *SAMPLING_TYPES,
+            *("max_tokens", "stop", "cache_prompt"),
+            *("logprobs", "prompt_logprobs", "post_sampling_probs"),
+        }
     )
 
 
@@ -52,6 +61,9 @@ def test_names_are_complete() -> None:
         ("max_new_tokens", "max_tokens"),
         ("repetition_penalty", "repeat_penalty"),
         ("topp", "top_p"),
+        ("n_probs", "logprobs"),
+        ("top_logprobs", "logprobs"),
+        ("sampler", "samplers"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
@@ -63,7 +75,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
 
 def test_a_name_like_no_other_is_answered_with_the_list() -> None:
     """Where nothing is near, every name is listed."""
-    with pytest.raises(UnknownOption, match="the options are cache_prompt, "):
+    with pytest.raises(UnknownOption, match="the options are adaptive_decay, "):
         DEFAULTS.with_options(zzzzzz=1)
 
 
@@ -79,6 +91,21 @@ def test_a_name_like_no_other_is_answered_with_the_list() -> None:
         ("temperature", 1e39),
         ("dry_multiplier", -1e300),
         ("dry_base", 0.5),
+        ("dry_multiplier", -0.1),
+        ("presence_penalty", 1e7),
+        ("frequency_penalty", -1e7),
+        ("repeat_penalty", 1e-7),
+        ("repeat_penalty", 1e7),
+        ("adaptive_target", 1.5),
+        ("adaptive_decay", 0.995),
+        ("adaptive_decay", -0.1),
+        ("logprobs", -1),
+        ("logprobs", 1001),
+        ("logprobs", True),
+        ("logprobs", 2.0),
+        ("prompt_logprobs", 1001),
+        ("prompt_logprobs", "3"),
+        ("post_sampling_probs", 1),
         ("top_k", 1.5),
         ("top_k", True),
         ("top_k", -2),

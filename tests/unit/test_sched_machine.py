@@ -11,8 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pyllama.errors import NativeError
 from pyllama.sched import (
-    Finished,
+    Event,
     Limits,
+    PromptScored,
+    Request,
     Scheduler,
     Sequence,
     Started,
@@ -46,6 +48,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now_s = 0.0
         self.sequences: list[Sequence] = []
         self.answers: dict[Sequence, list[int]] = {}
+        self.scores: dict[Sequence, list[int]] = {}
         self.ends: dict[Sequence, str] = {}
         self.started: list[Sequence] = []
         # Whether a step in which nothing else ran was refused: that ends a sequence early.
@@ -58,7 +61,14 @@ class SchedulerMachine(RuleBasedStateMachine):
     )
     def add(self, prompt: tuple[int, ...], max_tokens: int, *, cache_prompt: bool) -> None:
         """A client asks."""
-        request = builders.request(prompt, max_tokens, cache_prompt=cache_prompt)
+        self._add(builders.request(prompt, max_tokens, cache_prompt=cache_prompt))
+
+    @rule(prompt=strategies.prompts, max_tokens=st.integers(0, 6))
+    def score(self, prompt: tuple[int, ...], max_tokens: int) -> None:
+        """A client wants to know how likely its prompt is."""
+        self._add(builders.request(prompt, max_tokens, cache_prompt=False, prompt_logprobs=0))
+
+    def _add(self, request: Request) -> None:
         sequence = self.scheduler.add(request)
         self.sequences.append(sequence)
         self.answers[sequence] = []
@@ -110,15 +120,22 @@ class SchedulerMachine(RuleBasedStateMachine):
         for event in self.scheduler.update(plan, result, self.now_s):
             self._take(event)
 
-    def _take(self, event: Started | TokenSampled | Finished) -> None:
+    def _take(self, event: Event) -> None:
         sequence = event.sequence
         assert sequence not in self.ends, "an event after the end"
         if isinstance(event, Started):
             assert 0 <= event.n_cached <= sequence.n_prompt
             if sequence not in self.started:
                 self.started.append(sequence)
+        elif isinstance(event, PromptScored):
+            assert sequence not in self.scores, "scored twice"
+            assert not self.answers[sequence]
+            self.scores[sequence] = [score.token for score in event.logprobs]
+            places = [score.logprob for score in event.logprobs]
+            assert places == [-1.0 - index for index in range(len(places))]
         elif isinstance(event, TokenSampled):
             assert sequence in self.started
+            assert sequence in self.scores or sequence.request.prompt_logprobs is None
             self.answers[sequence].append(event.token)
         else:
             self.ends[sequence] = event.reason
@@ -174,6 +191,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         alone = continuation(request.tokens, request.max_tokens, self.limits)
         answer = self.answers[sequence]
         assert answer == alone[: len(answer)]
+        if request.prompt_logprobs is None:
+            assert sequence not in self.scores
+        elif end == "stop" or sequence in self.scores:
+            assert self.scores[sequence] == list(request.tokens[1:])
         n_total = len(request.tokens) + len(alone)
         is_full = len(alone) == request.max_tokens or n_total == self.limits.n_ctx_seq
         if end == "stop":

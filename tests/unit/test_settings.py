@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,43 @@ def test_a_sampling_flag_moves_its_default_alone(flag: str, name: str) -> None:
 
 def test_every_sampling_parameter_but_one_has_a_flag() -> None:
     """llama-server has no flag for ``min_keep``; each other parameter is movable."""
-    assert set(SAMPLING_TYPES) - set(_SAMPLING_OPTIONS.values()) == {"min_keep"}
+    lists = {"samplers", "logit_bias", "dry_sequence_breakers"}
+    assert set(SAMPLING_TYPES) - set(_SAMPLING_OPTIONS.values()) == {"min_keep"} | lists
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (("--samplers", "top_k;temperature"), "samplers", ("top_k", "temperature")),
+        (("--samplers", "top-k"), "samplers", ("top_k",)),
+        (("--sampler-seq", "kt"), "samplers", ("top_k", "temperature")),
+        (("-l", "5-inf", "-l", "7+1.5"), "logit_bias", ((5, -math.inf), (7, 1.5))),
+        (("--dry-sequence-breaker", "a"), "dry_sequence_breakers", ("a",)),
+        (("--dry-sequence-breaker", "b"), "dry_sequence_breakers", ("b",)),
+        (("--dry-sequence-breaker", "none"), "dry_sequence_breakers", ()),
+    ],
+)
+def test_flags_of_lists_move_their_default(argv: tuple[str, ...], name: str, value: Any) -> None:
+    """Samplers, biases and breakers come from flags, and survive the way to another process."""
+    made = read(*argv)
+    assert getattr(made.generation.sampling, name) == value
+    assert Settings.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("--samplers", "top_k;tempratur"), "did you mean 'temperature'"),
+        (("--sampler-seq", "kz"), "unknown sampler 'kz'"),
+        (("--samplers", "top_k", "--sampler-seq", "k"), "give one of them"),
+        (("-l", "5+inf"), "a bias must be a number"),
+        (("-l", "-5+1"), "no token id"),
+    ],
+)
+def test_flags_of_lists_are_checked(argv: tuple[str, ...], reason: str) -> None:
+    """What llama.cpp would drop without a word is refused."""
+    with pytest.raises(ConfigError, match=reason):
+        read(*argv)
 
 
 def test_a_random_seed_stays_random() -> None:
@@ -283,7 +320,9 @@ def test_a_switch_that_is_neither_is_an_error(environ: Mapping[str, str]) -> Non
 def test_own_options_have_three_forms(name: str) -> None:
     """Flag, variable and keyword of an option of pyllama's own mean the same."""
     own = OWN[name]
-    word, value = ("on", True) if name == "log_prompts" else ("3", 3)
+    # A value that is not the default.
+    switches = {"log_prompts": ("on", True), "tuned": ("off", False)}
+    word, value = switches.get(name, ("3", 3))
     by_flag = read(own.arg, word)
     assert by_flag == read(**{own.env: word})
     assert by_flag != read()

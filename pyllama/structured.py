@@ -1,0 +1,74 @@
+"""Answers with a form: what ``response_format`` may be, and the objects that answers become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyllama.errors import InvalidRequest, InvalidResponse
+
+_REMEDY = (
+    "give a Pydantic model, a JSON schema, or OpenAI's object of type text, json_object or "
+    "json_schema"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseForm:
+    """A form that an answer's content has."""
+
+    schema: Mapping[str, Any] | bool
+    """What the content satisfies as JSON."""
+    model: Any = None
+    """The Pydantic model that it becomes; None leaves it plain data."""
+
+    @classmethod
+    def of(cls, response_format: Any) -> ResponseForm | None:
+        """Read what a caller gave; None asks for no form.
+
+        Raises:
+            InvalidRequest: it is none of the things that say what an answer looks like.
+        """
+        if response_format is None:
+            return None
+        # Pydantic is the caller's: its models are known by what they can do.
+        if isinstance(response_format, type) and hasattr(response_format, "model_json_schema"):
+            return cls(response_format.model_json_schema(), response_format)
+        if not isinstance(response_format, Mapping):
+            raise InvalidRequest(
+                f"response_format is no form of an answer; {_REMEDY}", param="response_format"
+            )
+        return cls._of_object(response_format)
+
+    @classmethod
+    def _of_object(cls, given: Mapping[str, Any]) -> ResponseForm | None:
+        kind = given.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return cls(given.get("schema") or {"type": "object"})
+        if kind != "json_schema" or "json_schema" not in given:
+            # Of a JSON schema, "json_schema" is no type.
+            return cls(given)
+        inner = given["json_schema"]
+        if not isinstance(inner, Mapping) or not isinstance(inner.get("schema"), (Mapping, bool)):
+            raise InvalidRequest(
+                "response_format.json_schema.schema must be a JSON schema",
+                param="response_format.json_schema.schema",
+            )
+        return cls(inner["schema"])
+
+    def parse(self, text: str) -> Any:
+        """Return the object that an answer's content stands for.
+
+        Raises:
+            InvalidResponse: the content is no JSON, or the model refuses it.
+        """
+        try:
+            if self.model is not None:
+                return self.model.model_validate_json(text)
+            return json.loads(text)
+        except ValueError as error:
+            raise InvalidResponse(f"the answer does not have its form: {error}") from error
