@@ -1,6 +1,7 @@
 #include "constraint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace {
@@ -95,7 +96,43 @@ void check_prefill(const common_params_sampling & p, const llama_vocab * vocab) 
     }
 }
 
+// Whether no token was left to draw: then whatever was drawn is none that the grammar takes.
+bool is_dead_end(common_sampler * sampler) {
+    const auto * candidates = common_sampler_get_candidates(sampler, /* do_sort= */ false);
+    return candidates->selected >= 0 && std::isinf(candidates->data[candidates->selected].logit);
+}
+
+llama_token end_of_generation(const llama_vocab * vocab, llama_token otherwise) {
+    for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
+        if (llama_vocab_is_eog(vocab, token)) {
+            return token;
+        }
+    }
+    return otherwise;
+}
+
 }  // namespace
+
+llama_token pyl::accept_or_escape(common_sampler_ptr & sampler, const escape & escape, llama_token token) {
+    const bool is_dead = is_dead_end(sampler.get());
+    if (!is_dead) {
+        try {
+            common_sampler_accept(sampler.get(), token, true);
+            return token;
+        } catch (const std::exception &) {
+            // The grammar holds no state any more that may be used.
+        }
+    }
+    auto params         = escape.params;
+    params.grammar      = {};
+    params.grammar_lazy = false;
+    sampler.reset(common_sampler_init(escape.model, params));
+    if (is_dead || !escape.params.grammar_lazy) {
+        token = end_of_generation(llama_model_get_vocab(escape.model), token);
+    }
+    common_sampler_accept(sampler.get(), token, true);
+    return token;
+}
 
 void pyl::read_constraint(common_params_sampling & p, const common_json & params, const llama_vocab * vocab) {
     if (!params.contains("constraint")) {

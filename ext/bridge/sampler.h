@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bridge.h"
+#include "constraint.h"
 #include "logits.h"
 
 #include "json.h"
@@ -19,6 +20,7 @@ struct pyl_sampler {
     int32_t                       n_candidates = 0;
     // llama-common keeps a grammar and a reasoning budget beside its chain: it must sample itself.
     bool                          needs_common   = false;
+    std::unique_ptr<pyl::escape>  escape;  // null where no grammar can fail
     int32_t                       n_logprobs     = -1;  // below 0: none
     bool                          is_post_sampling = false;
 

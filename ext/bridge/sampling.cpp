@@ -120,7 +120,11 @@ llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row, 
         token = biased_argmax(sampler, logits);
     } else {
         token = sampler.needs_common ? sample_in_common(sampler, ctx, row) : draw(sampler, logits);
-        common_sampler_accept(sampler.chain.get(), token, true);
+        if (sampler.escape != nullptr) {
+            token = accept_or_escape(sampler.chain, *sampler.escape, token);
+        } else {
+            common_sampler_accept(sampler.chain.get(), token, true);
+        }
     }
     if (sampler.n_logprobs >= 0 && !sampler.is_post_sampling) {
         sampler.reports.push_back(report(logits, token, sampler.n_logprobs));
@@ -152,6 +156,9 @@ pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
             sampler->chain.reset(common_sampler_init(model, p));
             sampler->seed         = common_sampler_get_seed(sampler->chain.get());
             sampler->n_candidates = pyl::count_candidates(common_sampler_get(sampler->chain.get()), p);
+            if (!p.grammar.empty()) {
+                sampler->escape = std::make_unique<pyl::escape>(pyl::escape{ model, p });
+            }
             sampler->needs_common = !p.grammar.empty() || !p.reasoning_budget_end.empty();
         }
         return sampler.release();

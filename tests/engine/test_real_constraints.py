@@ -12,7 +12,7 @@ import pytest
 
 from pyllama import Llama
 from pyllama.errors import InvalidRequest
-from pyllama.text import Prompt
+from pyllama.text import Constraint, Prompt
 
 pytestmark = pytest.mark.model
 
@@ -239,3 +239,42 @@ def test_free_tools_leave_an_answer_free(llm: Llama) -> None:
     # The model goes on after the beginning of a call, and the grammar holds from there on.
     began = [*user("Hi"), {"role": "assistant", "content": "<tool_call>\n"}]
     assert llm.chat_prompt(began, tools=[WEATHER, SUM]).constraint is not None
+
+
+DEAD_ENDS = ['"a" "\\x00" "b"', '"a" [^\\x00-\\U0010FFFF]', '"a" <[99999999]>']
+
+
+@pytest.mark.parametrize("dead_end", DEAD_ENDS)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"temperature": 0.0},
+        {"temperature": 0.8, "top_k": 40},
+        {"temperature": 0.8, "mirostat": 1},
+        {"temperature": 0.8, "mirostat": 2},
+        {"temperature": 0.8, "typical_p": 0.5},
+        {"temperature": 0.8, "xtc_probability": 0.5},
+        {"temperature": 0.8, "top_n_sigma": 1.0},
+        {"temperature": 0.8, "repeat_penalty": 1.1},
+    ],
+)
+def test_an_answer_ends_where_its_grammar_has_no_way_on(
+    llm: Llama, dead_end: str, params: dict[str, Any]
+) -> None:
+    """A grammar that no token fits ends its own answer, and no other one beside it."""
+    free = llm.start(llm.text_prompt("Once upon"), llm.defaults.with_options(max_tokens=12))
+    prompt = llm.text_prompt("The quick", grammar=f"root ::= {dead_end}")
+    assert answer(llm, prompt, max_tokens=6, **params) == ("a", "stop")
+    assert free.result().usage.completion_tokens > 0
+
+
+def test_a_trigger_within_a_token_wakes_no_grammar_that_refuses_the_rest(llm: Llama) -> None:
+    """The answer goes on, free: a model's slip is no error, for it or for others."""
+    constraint = Constraint(
+        grammar='root ::= "e" "zzz"', lazy=True, triggers=({"type": 1, "value": "e"},)
+    )
+    prompt = llm.text_prompt("The quick brown fox")
+    text, reason = answer(llm, Prompt(prompt.tokens, constraint=constraint), max_tokens=30)
+    assert "e" in text
+    assert "ezzz" not in text
+    assert reason in {"stop", "length"}
