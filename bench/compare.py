@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="same",
         help="auto: no -np for llama-server, which is 4 slots in one pool (default: same)",
     )
+    parser.add_argument(
+        "--tuned", action="store_true", help="let pyllama use what `pyllama tune` found before"
+    )
     for side in ("pyllama", "llama-server"):
         parser.add_argument(
             f"--{side}-flags",
@@ -72,7 +75,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         for place, load in enumerate(loads):
             for side in in_turn(sides, round_ + place):
                 logger.info("round %d of %d, %s", round_ + 1, args.rounds, side.name)
-                with serve(side, model, flags(side, load, args)) as server:
+                with serve(side, model, flags(side, load, args), is_tuned=args.tuned) as server:
                     _run(load, server, partial(_add, rows, side.name))
     check_same_work(rows)
     data = {"workload": "pyllama against llama-server", **context, "rows": rows}
@@ -164,7 +167,7 @@ def _sizes(args: argparse.Namespace) -> Sizes:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("threads", "rounds", "workloads", "quick", "llama_server_slots")
+    names = ("threads", "rounds", "workloads", "quick", "llama_server_slots", "tuned")
     return {name: getattr(args, name) for name in names} | {
         "pyllama_flags": args.pyllama_flags,
         "llama_server_flags": args.llama_server_flags,

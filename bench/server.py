@@ -51,15 +51,25 @@ def llama_server() -> Side:
 
 
 @contextlib.contextmanager
-def serve(side: Side, model: Path, flags: Sequence[str] = ()) -> Iterator[Running]:
-    """Serve a model with these flags. The server and its children end with the block."""
+def serve(
+    side: Side, model: Path, flags: Sequence[str] = (), *, is_tuned: bool = False
+) -> Iterator[Running]:
+    """Serve a model with these flags. The server and its children end with the block.
+
+    Args:
+        side: the server.
+        model: the model file.
+        flags: of both servers, or of this one.
+        is_tuned: let pyllama use what `pyllama tune` found; else a result would depend on whether
+            somebody tuned this machine.
+    """
     port = _free_port()
     command = [*side.program, "-m", str(model), "--host", "127.0.0.1", "--port", str(port), *flags]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
             cwd=peers.ROOT,
-            env={k: v for k, v in os.environ.items() if not k.startswith(_OTHER_OPTIONS)},
+            env=environment(is_tuned=is_tuned),
             stdout=log,
             stderr=log,
             # A group of its own, so that what does not end in time can be ended with its children.
@@ -70,6 +80,15 @@ def serve(side: Side, model: Path, flags: Sequence[str] = ()) -> Iterator[Runnin
             yield Running(port, ProcessTree(process.pid))
         finally:
             _stop(process)
+
+
+def environment(*, is_tuned: bool) -> dict[str, str]:
+    """Return the environment of a server: without options, but for the use of tuned settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_OTHER_OPTIONS)}
+    if is_tuned and "PYLLAMA_CACHE" in os.environ:
+        # They lie there.
+        kept["PYLLAMA_CACHE"] = os.environ["PYLLAMA_CACHE"]
+    return {**kept, "PYLLAMA_TUNED": "1" if is_tuned else "0"}
 
 
 def _free_port() -> int:

@@ -34,4 +34,4 @@ cdef class ChatParser:
         cdef char * message
         with nogil:
             message = pyl_chat_parser_parse(self.ptr, c_text, n_bytes)
-        return json.loads(take_text(message, "common_chat_parse"))
+        return json.loads(take_text(message, "common_peg_arena::parse"))

@@ -1,10 +1,12 @@
 from pyllama._ext.llama cimport llama_context
 from pyllama._ext.model cimport Model
+from pyllama._ext.options cimport Options
 
 
 cdef class Context:
     cdef llama_context * ptr
     cdef Model model
+    cdef Options options
     cdef int _abort
     cdef int _n_vocab
     cdef int _n_seq_ids

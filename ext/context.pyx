@@ -27,6 +27,7 @@ from pyllama._ext.llama cimport (
     llama_vocab_n_tokens,
 )
 from pyllama._ext.model cimport Model
+from pyllama._ext.options cimport Options
 
 from pyllama.errors import NativeError
 
@@ -48,11 +49,13 @@ cdef c_bool _should_abort(void * data) noexcept nogil:
 
 cdef class Context:
 
-    def __cinit__(self, Model model not None, uint32_t n_ctx_default):
+    def __cinit__(self, Model model not None, uint32_t n_ctx_default, Options options=None):
         self.model = model
+        self.options = model.options if options is None else options
+        self.options.finish()
         with nogil:
             self.ptr = pyl_context_new(
-                model.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
+                self.options.ptr, model.ptr, n_ctx_default, _should_abort, &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))

@@ -1,5 +1,6 @@
 """One sequence's KV cells as bytes, and back."""
 
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from libc.stdint cimport uint8_t
 
 from pyllama._ext.context cimport Context
@@ -23,11 +24,12 @@ def save_sequence(Context context not None, int seq_id):
     cdef size_t written
     with nogil:
         size = llama_state_seq_get_size_ext(ctx, seq_id, 0)
-    state = bytearray(size)
+    # PERF: not zeroed first; the copy is what touches the pages, and it holds no GIL.
+    state = PyByteArray_FromStringAndSize(NULL, size)
     cdef uint8_t * target = state
     with nogil:
         written = llama_state_seq_get_data_ext(ctx, target, size, seq_id, 0)
-    if written != size:
+    if size == 0 or written != size:
         raise NativeError("llama_state_seq_get_data_ext", f"{written} of {size} bytes")
     return state
 

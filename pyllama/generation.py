@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.engine import Ticket
     from pyllama.results import TokenLogprobs
+    from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt
 
 
@@ -38,6 +39,8 @@ class Generation:
         # Dropping the model would end the answer: whoever reads keeps the model as well.
         self._owner = owner
         self.prompt = prompt
+        self.form: ResponseForm | None = None
+        """What the content becomes in :attr:`completion`; None leaves it text."""
         self.request_id = ticket.request.id
         self._engine = engine
         self._ticket = ticket
@@ -106,7 +109,12 @@ class Generation:
 
     @property
     def completion(self) -> Completion:
-        """The whole answer. Raises RuntimeError before its end."""
+        """The whole answer.
+
+        Raises:
+            RuntimeError: it has not ended.
+            InvalidResponse: its content does not become the object that was asked for.
+        """
         return Completion(
             text=self._answer.text,
             finish_reason=self.finish_reason,
@@ -116,6 +124,8 @@ class Generation:
             tool_calls=self._answer.tool_calls,
             logprobs=self._answer.logprobs,
             prompt_logprobs=self.prompt_logprobs,
+            parsed=self._parsed(),
+            stop_sequence=self._reader.stop_sequence,
         )
 
     def close(self) -> None:
@@ -164,6 +174,12 @@ class Generation:
             predicted_ms=1e3 * (self._last_token_s - self._first_token_s),
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
         )
+
+    def _parsed(self) -> Any:
+        """Return the content as what it stands for; of a part of an answer, nothing."""
+        if self.form is None or self._finish_reason != "stop":
+            return None
+        return self.form.parse(self._answer.text)
 
     def _consume(self, events: list[StreamEvent]) -> None:
         """Read events until they end or the answer does."""

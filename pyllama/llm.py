@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import hub
 from pyllama import settings as settings_module
-from pyllama.engine import Engine, LlamaRunner, load, make_sampler
+from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.sched import Request
-from pyllama.text import ChatOptions, Prompt, TextCodec
+from pyllama.structured import ResponseForm
+from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 from pyllama.text.infill import infill_tokens
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Llama:
             loaded.limits,
             max_queue=settings.max_queue,
             step_s=settings.step_ms / 1e3,
+            max_ram_bytes=cache_bytes(settings.cache_ram),
             on_stop=loaded.context.close,
         )
         # Without a close() the thread ends with the last reference, or with the interpreter.
@@ -104,28 +106,53 @@ class Llama:
         messages: Sequence[Mapping[str, Any]],
         *,
         stream: Literal[False] = False,
-        **params: Any,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion: ...
     @overload
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: Literal[True], **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: Literal[True],
+        response_format: Any = None,
+        **options: Any,
     ) -> Generation: ...
     def chat(
-        self, messages: Sequence[Mapping[str, Any]], *, stream: bool = False, **params: Any
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        stream: bool = False,
+        response_format: Any = None,
+        **options: Any,
     ) -> Completion | Generation:
         """Answer a chat.
 
         Args:
             messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
             stream: return at once an iterator of deltas instead of the whole answer.
-            **params: generation parameters (``max_tokens``, ``temperature``, ``stop``, ...).
+            response_format: a Pydantic model, a JSON schema, or OpenAI's object: the answer has
+                this form, and :attr:`~pyllama.results.Completion.parsed` is the object.
+            **options: the fields of :class:`~pyllama.text.ChatOptions` (``tools``,
+                ``tool_choice``, ``enable_thinking``, ...) and generation parameters
+                (``max_tokens``, ``temperature``, ``stop``, ...).
 
         Raises:
-            InvalidRequest: messages or parameters are wrong; ContextOverflow if they are too long.
+            InvalidRequest: messages or options are wrong; ContextOverflow if they are too long.
             QueueFull: too many requests are waiting.
+            InvalidResponse: the answer does not have the form that was asked for.
         """
-        wanted = self.defaults.with_options(**params)
-        generation = self.start(self.chat_prompt(messages), wanted)
+        chat = {name: options.pop(name) for name in CHAT_OPTIONS & options.keys()}
+        form = ResponseForm.of(response_format)
+        if form is not None:
+            if "json_schema" in chat:
+                raise InvalidRequest(
+                    "response_format and json_schema say the same; give one", param="json_schema"
+                )
+            chat["json_schema"] = form.schema
+        wanted = self.defaults.with_options(**options)
+        generation = self.start(self.chat_prompt(messages, **chat), wanted)
+        generation.form = form
         return generation if stream else generation.result()
 
     @overload
@@ -172,8 +199,10 @@ class Llama:
         return data.decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
-        """Return a token's bytes, which may be a part of a character; control tokens' names too."""
-        return self._open_codec.vocab.piece(token, special=True)
+        """Return the bytes of a token, of control tokens their names. Raises InvalidRequest."""
+        codec = self._open_codec
+        codec.prompts.check((token,))
+        return codec.vocab.piece(token, special=True)
 
     # ---- in two steps, as a server needs it ---------------------------------------------------
 

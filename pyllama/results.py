@@ -123,6 +123,10 @@ class Completion:
     """One for each token, where the request asked for them."""
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
     """One for each prompt token but the first, where the request asked for them."""
+    parsed: Any = None
+    """What the content stands for, where ``response_format`` gave it a form and it is whole."""
+    stop_sequence: str | None = None
+    """The stop string that ended it, if one did; it is not in the text."""
 
     def __str__(self) -> str:
         """Return the text."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+@pytest.fixture(scope="session", autouse=True)
+def _untuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test depend on what was tuned on this machine, nor change it."""
+    from pyllama.tune import store  # sub-processes get the variable
+
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYLLAMA_TUNED", "0")
+        patch.setattr(store, "folder", lambda: folder)
+        yield
 
 
 @pytest.fixture(scope="session")

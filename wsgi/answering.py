@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyllama import Llama, Prompt
     from pyllama.generations import Generations
     from pyllama.params import GenerationParams
-    from pyllama.results import Completion
+    from pyllama.results import Completion, Delta
 
 
 class Encoder(StreamEncoder, Protocol):
@@ -29,6 +29,16 @@ class Encoder(StreamEncoder, Protocol):
         """Return the JSON value of answers that are not streamed."""
 
 
+class Fold(Protocol):
+    """What wants to see an answer from its start."""
+
+    def start(self, generations: Generations) -> None:
+        """Take note of the generations, which were just started."""
+
+    def take(self, delta: Delta) -> None:
+        """Take in a piece of an answer that is not streamed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to generate, and how to answer."""
@@ -36,6 +46,8 @@ class Order:
     wanted: Sequence[tuple[Prompt, GenerationParams]]
     """One pair for each answer."""
     stream: bool
+    fold: Fold | None = None
+    """Sees the answer of a dialect whose whole object is made of the deltas."""
     ping_s: float = PING_S
     """Seconds of silence after which a stream sends a ping."""
 
@@ -59,6 +71,8 @@ def answer(
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
     generations = llm.start_all(order.wanted, request_id=encoder.completion_id)
     record.begin(encoder.completion_id, generations.usage.prompt_tokens)
+    if order.fold is not None:
+        order.fold.start(generations)
     watched = Watched(generations, ClientWatch(req.env), record)
     if order.stream:
         resp.content_type = encoder.media_type
@@ -67,5 +81,5 @@ def answer(
         resp.stream = EventStream(watched, encoder, ping_s=order.ping_s)
         return generations
     with closing(watched):
-        resp.media = encoder.whole(watched.collect(), generations)
+        resp.media = encoder.whole(watched.collect(order.fold), generations)
     return generations

@@ -1,4 +1,7 @@
-"""Exceptions to HTTP answers: one table, and the shape that OpenAI and llama-server share."""
+"""Exceptions to HTTP answers: one table, and the shape of the route that they happened on.
+
+The shape of all routes is the one that OpenAI and llama-server share, unless a dialect has its own.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,10 @@ from pyllama.errors import (
     Unsupported,
 )
 
+from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
 from .host import LoadFailed
+from .responses.store import NotStored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +69,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     EngineError: (500, "server_error"),
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
+    NotStored: (404, "not_found_error"),
 }
 
 # The ``type`` of what Falcon itself raises.
@@ -128,20 +134,20 @@ def openai_error(info: ErrorInfo) -> dict[str, Any]:
 
 
 def install(app: falcon.App[Any, Any]) -> None:
-    """Make an application answer every error in this shape."""
+    """Make an application answer every error in the shape of its route."""
     app.add_error_handler(Exception, _handle)
     # Falcon's own errors keep its own handler, which sets their headers; only the body is ours.
     app.set_error_serializer(_serialize)
 
 
 def _handle(
-    _req: falcon.Request, resp: falcon.Response, exc: Exception, _params: Mapping[str, Any]
+    req: falcon.Request, resp: falcon.Response, exc: Exception, _params: Mapping[str, Any]
 ) -> None:
     log_failure(exc)
     info = describe(exc)
     resp.status = info.status
     resp.set_headers(dict(info.headers))
-    resp.data = orjson.dumps(openai_error(info))
+    resp.data = _body(req, info)
     resp.content_type = falcon.MEDIA_JSON
 
 
@@ -150,8 +156,13 @@ def _serialize(req: falcon.Request, resp: falcon.Response, exc: falcon.HTTPError
     other = "invalid_request_error" if status < _FIRST_SERVER_ERROR else "server_error"
     kind = _HTTP_TYPES.get(status, other)
     info = ErrorInfo(status=status, type=kind, message=_http_message(req, exc))
-    resp.data = orjson.dumps(openai_error(info))
+    resp.data = _body(req, info)
     resp.content_type = falcon.MEDIA_JSON
+
+
+def _body(req: falcon.Request, info: ErrorInfo) -> bytes:
+    shape = anthropic_error if is_anthropic(req.path) else openai_error
+    return orjson.dumps(shape(info))
 
 
 def _http_message(req: falcon.Request, exc: falcon.HTTPError) -> str:

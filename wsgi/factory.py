@@ -12,6 +12,7 @@ import orjson
 from falcon.media import JSONHandler
 
 from . import errors
+from .anthropic.messages import Messages, TokenCount
 from .middleware import RequestId, RequestLog, WorkerCheck
 from .native.health import Health, Root
 from .native.metrics import MetricsEndpoint
@@ -19,6 +20,7 @@ from .native.tokens import ApplyTemplate, Detokenize, Tokenize
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
+from .responses.responses import Responses
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -56,6 +58,13 @@ def _add_routes(app: Application, host: Host) -> None:
         app.add_route(f"{path}/{{model_id:path}}", models, suffix="one")
     for path in ("/health", "/v1/health"):
         app.add_route(path, health)
+    app.add_route("/v1/messages", Messages(host))
+    app.add_route("/v1/messages/count_tokens", TokenCount(host))
+    responses = Responses(host)
+    for path in ("/v1/responses", "/responses"):
+        app.add_route(path, responses)
+        app.add_route(f"{path}/input_tokens", responses, suffix="count")
+        app.add_route(f"{path}/{{response_id}}", responses, suffix="one")
     app.add_route("/metrics", MetricsEndpoint(host))
     app.add_route("/tokenize", Tokenize(host))
     app.add_route("/detokenize", Detokenize(host))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyllama.generations import Generations
     from pyllama.results import Completion, Delta
 
+    from .answering import Fold
     from .client import ClientWatch
     from .errors import ErrorInfo
     from .request_log import RequestRecord
@@ -85,10 +86,12 @@ class Watched:
             self._n_open -= item[1].finish_reason is not None
         return item
 
-    def collect(self) -> list[Completion]:
-        """Return the whole answers; raises what :meth:`poll` raises."""
+    def collect(self, fold: Fold | None = None) -> list[Completion]:
+        """Return the whole answers, each delta shown to a fold; raises what :meth:`poll` raises."""
         while not self.is_whole:
-            self.poll()
+            item = self.poll()
+            if item is not None and fold is not None:
+                fold.take(item[1])
         return self.generations.completions
 
     def close(self) -> None:

@@ -59,7 +59,8 @@ PYL_API char * pyl_options_values(const pyl_options * options);
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
 PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
 
-// Makes a context for a model that was loaded with the same options, and warms it up.
+// Makes a context for a loaded model, and warms it up. The options are those that loaded the model,
+// or others that are finished: then what concerns the weights in them has no effect.
 // n_ctx_default: KV cells in all where the options name no context size.
 PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default,
@@ -116,7 +117,8 @@ PYL_API void              pyl_chat_parser_free(pyl_chat_parser * parser);
 // The texts that end a free text somewhere in this format, as a JSON array.
 PYL_API char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser);
 
-// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}]}.
+// Reads an answer, or as much of it as there is: {content, reasoning, tool_calls: [{id, name, arguments}],
+// rest, is_open}. rest is what the format does not reach; is_open, that more has to follow in it.
 // NULL where neither the text nor any continuation of it is in the format.
 PYL_API char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len);
 

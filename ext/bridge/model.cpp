@@ -51,10 +51,8 @@ llama_context * pyl_context_new(
     pyl_options * options, llama_model * model, uint32_t n_ctx_default,
     ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
-        if (!options->is_loaded) {
-            throw std::logic_error("the model was not loaded with these options");
-        }
-        auto cparams                = options->cparams;
+        // Options that loaded the model carry what the fit to the devices made of them.
+        auto cparams = options->is_loaded ? options->cparams : common_context_params_to_llama(options->params);
         if (options->params.n_ctx == 0) {
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);

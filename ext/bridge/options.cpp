@@ -227,6 +227,7 @@ char * pyl_options_values(const pyl_options * options) {
             { "swa_full",     p.swa_full                     },
             { "metrics",      p.endpoint_metrics             },
             { "cache_prompt", p.cache_prompt                 },
+            { "cache_ram",    p.cache_ram_mib                },
             { "use_jinja",    p.use_jinja                    },
             { "chat_template", p.chat_template               },
             { "template_kwargs", p.default_template_kwargs   },

@@ -1,9 +1,12 @@
 #include "bridge.h"
 #include "guard.h"
 
+#include "chat-peg-parser.h"
 #include "chat.h"
 #include "json.h"
 
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <variant>
 
@@ -28,6 +31,17 @@ void check_depth(const std::string & text) {
         } else if ((c == '}' || c == ']') && depth > 0) {
             --depth;
         }
+    }
+}
+
+std::unique_ptr<common_chat_peg_mapper> make_mapper(common_chat_format format, common_chat_msg & message) {
+    switch (format) {
+        case COMMON_CHAT_FORMAT_PEG_GEMMA4:
+            return std::make_unique<common_chat_peg_gemma4_mapper>(message);
+        case COMMON_CHAT_FORMAT_PEG_MINIMAX_M3:
+            return std::make_unique<common_chat_peg_minimax_m3_mapper>(message);
+        default:
+            return std::make_unique<common_chat_peg_mapper>(message);
     }
 }
 
@@ -64,10 +78,7 @@ pyl_chat_parser * pyl_chat_parser_new(const char * params) {
         to.reasoning_format  = common_reasoning_format_from_name(json.at("reasoning_format").get<std::string>());
         to.parse_tool_calls  = json.at("parse_tool_calls").get<bool>();
         to.is_continuation   = json.at("is_continuation").get<bool>();
-        const auto saved     = json.at("parser").get<std::string>();
-        if (!saved.empty()) {
-            to.parser.load(saved);
-        }
+        to.parser.load(json.at("parser").get<std::string>());
         return parser.release();
     });
 }
@@ -93,10 +104,20 @@ char * pyl_chat_parser_delimiters(const pyl_chat_parser * parser) {
 
 char * pyl_chat_parser_parse(const pyl_chat_parser * parser, const char * text, size_t text_len) {
     return pyl::guarded(static_cast<char *>(nullptr), [&] {
-        const std::string input(text, text_len);
+        const auto &      params = parser->params;
+        const std::string input  = params.generation_prompt + std::string(text, text_len);
         check_depth(input);
-        // A text that is not complete yet matches as well: the parser is lenient about its end. To
-        // call it partial would turn a text that can never match into the part of it that does.
-        return pyl::to_c(write_message(common_chat_parse(input, false, parser->params)).dump_safe());
+        common_peg_parse_context context(input, COMMON_PEG_PARSE_FLAG_LENIENT);
+        const auto               result = params.parser.parse(context);
+        if (result.fail()) {
+            throw std::runtime_error("the text is not in the format");
+        }
+        common_chat_msg message;
+        make_mapper(params.format, message)->from_ast(context.ast, result);
+        auto answer = write_message(message);
+        // common_chat_parse() drops a rest without a word, which is why it is not called here.
+        answer["rest"]    = result.success() ? input.substr(std::min(result.end, input.size())) : "";
+        answer["is_open"] = result.need_more_input();
+        return pyl::to_c(answer.dump_safe());
     });
 }

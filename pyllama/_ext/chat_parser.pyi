@@ -21,6 +21,11 @@ class ParsedMessage(TypedDict):
     content: str
     reasoning: str
     tool_calls: list[ParsedCall]
+    rest: str
+    """The end of the text that the format does not reach: at most a part of a delimiter, where the
+    text is in the format."""
+    is_open: bool
+    """Whether the format wants more than the text has."""
 
 @disjoint_base
 class ChatParser:
@@ -47,5 +52,5 @@ class ChatParser:
             NativeError: neither the text nor any continuation of it is in the format, or its
                 brackets nest too deep.
 
-        Source: ``common_chat_parse`` (common/chat.h).
+        Source: ``common_peg_arena::parse`` (common/peg-parser.h), as ``common_chat_parse`` has it.
         """

@@ -10,6 +10,7 @@ from typing_extensions import disjoint_base
 
 from pyllama._ext.batch import Batch
 from pyllama._ext.model import Model
+from pyllama._ext.options import Options
 
 DECODE_OK: Final = 0
 """Every token of the batch was computed."""
@@ -20,7 +21,7 @@ DECODE_ABORTED: Final = 2
 
 @disjoint_base
 class Context:
-    """A llama_context for a model, made as the model's options say; keeps the model alive.
+    """A llama_context for a model; keeps the model alive. A model may have several.
 
     Close it: a context that is collected open frees its memory, with a ``ResourceWarning``.
     Releases the GIL while it allocates and warms up.
@@ -28,14 +29,19 @@ class Context:
     Args:
         model: the model.
         n_ctx_default: KV cells in all where the options name no context size.
+        options: what to make it by; None means the options that loaded the model. Of others only
+            what concerns a context counts. Finished by this call, if they are not yet.
 
     Raises:
+        ConfigError: the options contradict each other.
         NativeError: llama.cpp refused the parameters, or memory ran out.
 
     Source: ``llama_init_from_model``.
     """
 
-    def __new__(cls, model: Model, n_ctx_default: int) -> Context: ...
+    def __new__(
+        cls, model: Model, n_ctx_default: int, options: Options | None = None
+    ) -> Context: ...
     def close(self) -> None:
         """Free the context; every call after the first does nothing. Releases the GIL.
 

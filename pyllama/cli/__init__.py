@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pyllama import __version__
-from pyllama.cli import pull, serve
+from pyllama.cli import pull, serve, tune
 from pyllama.errors import ConfigError, PyllamaError
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"serve": serve.run, "pull": pull.run}
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "serve": serve.run,
+    "pull": pull.run,
+    "tune": tune.run,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         description="llama.cpp inside a Python process.",
         epilog="commands:\n"
         "  serve [FLAGS]   serve a model over HTTP; the flags are llama-server's\n"
-        "  pull REF        fetch a model and print its path\n\n"
+        "  pull REF        fetch a model and print its path\n"
+        "  tune [REF]      measure which settings are fastest here, and keep them\n\n"
         "`pyllama COMMAND --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -56,6 +56,7 @@ class Engine:
         limits: what the runner's context can hold.
         max_queue: requests that may wait beside those that run.
         step_s: target duration of a step with decoding sequences, seconds.
+        max_ram_bytes: host memory for evicted prefixes; None is no limit.
         on_stop: called on the engine thread as its last act, to free what the thread owned.
     """
 
@@ -66,11 +67,12 @@ class Engine:
         *,
         max_queue: int,
         step_s: float = 0.4,
+        max_ram_bytes: int | None = 0,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
         self._max_accepted = limits.n_slots + max_queue
-        self._scheduler = Scheduler(limits, step_s=step_s)
+        self._scheduler = Scheduler(limits, step_s=step_s, max_ram_bytes=max_ram_bytes)
         self._on_stop = on_stop
         self._meter = Meter()
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
@@ -239,7 +241,13 @@ class Engine:
         except AssertionError:
             logger.exception("the ledger of KV cells is wrong; forgetting all cached prompts")
             self._scheduler.forget_all()
-            self._runner.run(self._scheduler.flush())
+            self._flush()
+
+    def _flush(self) -> None:
+        """Do what the memory has to do, without a batch."""
+        plan = self._scheduler.flush()
+        result = self._runner.run(plan)
+        self._publish(self._scheduler.update(plan, result, time.monotonic()))
 
     def _step(self) -> None:
         self._plan = plan = self._scheduler.schedule(time.monotonic())
@@ -292,7 +300,7 @@ class Engine:
     def _check(self, answer: queue.SimpleQueue[Exception | None]) -> None:
         try:
             # Removals that are still due would count as differences.
-            self._runner.run(self._scheduler.flush())
+            self._flush()
             self._scheduler.check_integrity(self._runner.cells())
         except (AssertionError, NativeError) as error:
             answer.put(error)

@@ -14,6 +14,7 @@ from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
 from pyllama._ext.vocab import Vocab
+from pyllama.engine.tuned import with_tuned
 from pyllama.errors import ModelLoadError, NativeError
 from pyllama.results import ModelInfo
 from pyllama.sched import Limits
@@ -45,24 +46,40 @@ class LoadedModel:
 
 
 def load(settings: Settings, path: Path) -> LoadedModel:
-    """Load a model file and make its context.
+    """Load a model file and make its context, with what was tuned beneath the settings.
 
     Raises:
         ModelLoadError: the file is not a model that llama.cpp can load, or memory ran out.
     """
     start_s = time.perf_counter()
     hub.check_gguf(path)
-    options = Options()
-    for option in (*settings.options, *_pool_options(settings)):
-        options.set(*option)
+    settings = with_tuned(settings, path)
+    options = _options(settings)
     with _NativeErrors() as errors:
         try:
             model = Model(str(path), options)
         except NativeError as error:
             raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
-    loaded = _with_context(settings, model, path)
+    loaded = _with_context(settings, model, options, path)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
+    """Make another context over the same weights; what the settings say of weights has no effect.
+
+    Raises:
+        ConfigError: the options contradict each other.
+        ModelLoadError: llama.cpp refuses such a context, or memory ran out.
+    """
+    return _with_context(settings, loaded.model, _options(settings), Path(loaded.info.path))
+
+
+def _options(settings: Settings) -> Options:
+    options = Options()
+    for option in (*settings.options, *_pool_options(settings)):
+        options.set(*option)
+    return options
 
 
 def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
@@ -76,13 +93,13 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
     return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
-def _with_context(settings: Settings, model: Model, path: Path) -> LoadedModel:
+def _with_context(settings: Settings, model: Model, options: Options, path: Path) -> LoadedModel:
     if not model.has_decoder or model.is_diffusion:
         raise ModelLoadError(str(path), "this model does not generate text.")
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
     with _NativeErrors() as errors:
         try:
-            context = Context(model, n_ctx_seq * settings.parallel)
+            context = Context(model, n_ctx_seq * settings.parallel, options)
         except NativeError as error:
             remedy = "Lower --ctx-size or --parallel if memory ran out."
             raise ModelLoadError(str(path), errors.last(error), remedy) from error

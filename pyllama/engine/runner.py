@@ -10,7 +10,16 @@ from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
 from pyllama._ext.sampler import WorkerPool, sample_rows
 from pyllama.engine.scoring import PromptScoring, drawn_logprobs
-from pyllama.sched import RemoveCells, StepResult, StepStatus
+from pyllama.engine.state_store import StateStore
+from pyllama.sched import (
+    CopyCells,
+    DropState,
+    LoadState,
+    RemoveCells,
+    StateMove,
+    StepResult,
+    StepStatus,
+)
 
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
@@ -28,6 +37,8 @@ class Runner(Protocol):
 
     def run(self, plan: BatchPlan) -> StepResult:
         """Do the plan's memory operations, compute its batch, sample.
+
+        After a load that failed nothing is computed, and the result says STATE_LOST.
 
         Raises:
             NativeError: the batch could not be computed; the operations are done all the same.
@@ -55,6 +66,7 @@ class LlamaRunner:
         self._context = context
         self._is_unified = limits.is_unified
         self._memory = Memory(context)
+        self._store = StateStore(context)
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
         # While rows are sampled the threads that compute a batch have nothing to do.
@@ -62,11 +74,12 @@ class LlamaRunner:
 
     def run(self, plan: BatchPlan) -> StepResult:
         """Do the plan's memory operations, compute its batch, sample."""
-        start_s = time.perf_counter()
-        for operation in plan.operations:
-            self._apply(operation)
+        moves = tuple(move for op in plan.operations if (move := self._apply(op)) is not None)
+        if any(move.has_failed and isinstance(move.operation, LoadState) for move in moves):
+            return StepResult(StepStatus.STATE_LOST, moves=moves)
         if not plan.chunks:
-            return StepResult(StepStatus.OK)
+            return StepResult(StepStatus.OK, moves=moves)
+        start_s = time.perf_counter()
         batch = self._batch
         batch.clear()
         rows: list[int] = []
@@ -83,7 +96,7 @@ class LlamaRunner:
                 samplers.append(sequence.request.sampler)
         status = _STATUS[self._context.decode(batch)]
         if status is not StepStatus.OK:
-            return StepResult(status, (), time.perf_counter() - start_s)
+            return StepResult(status, (), time.perf_counter() - start_s, moves=moves)
         tokens = sample_rows(self._context, samplers, rows, self._pool)
         return StepResult(
             status,
@@ -91,12 +104,26 @@ class LlamaRunner:
             time.perf_counter() - start_s,
             drawn_logprobs(plan),
             scoring.result(),
+            moves,
         )
 
-    def _apply(self, operation: CellOp) -> None:
+    def _apply(self, operation: CellOp) -> StateMove | None:
         if isinstance(operation, RemoveCells):
             self._memory.seq_rm(operation.seq_id, operation.start)
-        elif self._is_unified:
+        elif isinstance(operation, CopyCells):
+            self._copy(operation)
+        elif isinstance(operation, DropState):
+            self._store.drop(operation.entry_id)
+        else:
+            move = self._store.move(operation)
+            if isinstance(operation, LoadState):
+                n_tokens = 0 if move.has_failed else operation.n_tokens
+                self._memory.seq_rm(operation.seq_id, n_tokens)
+            return move
+        return None
+
+    def _copy(self, operation: CopyCells) -> None:
+        if self._is_unified:
             # The target shares the cells: nothing is copied.
             self._memory.seq_rm(operation.target)
             self._memory.seq_cp(operation.source, operation.target, 0, operation.count)

@@ -44,6 +44,11 @@ class TokenCost:
         """Whether anything was measured yet."""
         return self._n > 0
 
+    @property
+    def mean_s(self) -> float | None:
+        """Cost of a token at the mean depth measured, seconds; None before the first."""
+        return self._cost / self._n if self._n else None
+
     def observe(self, n_tokens: int, depth: float, duration_s: float) -> None:
         """Learn from a chunk: its tokens, the mean number of cells before them, its duration."""
         cost_s = duration_s / n_tokens
@@ -82,6 +87,11 @@ class PrefillBudget:
         self._step_s = step_s
         self._decode_s = 0.0
         self._cost = TokenCost()
+
+    @property
+    def token_s(self) -> float | None:
+        """Cost of a prompt token at the mean depth so far, seconds; None before the first."""
+        return self._cost.mean_s
 
     def tokens(self, n_decoding: int, n_prompts: int = 1, depth: int = 0) -> int:
         """Return how many prompt tokens the next step may carry beside its decoding rows.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from pyllama.sched.prefix import lcp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pyllama.sched.limits import Limits
+    from pyllama.sched.ram_tier import Entry
     from pyllama.sched.sequence import Sequence
     from pyllama.sched.slot import Slot
     from pyllama.sched.slot_pool import SlotPool
@@ -35,14 +36,25 @@ class Placement:
     """Slot whose cells are copied or shared; None keeps the slot's own."""
     n_keep: int
     """Tokens of the prefix."""
+    entry: Entry | None = None
+    """Saved state that is loaded instead."""
 
 
 class Placer:
-    """Finds prefixes in idle slots and in running ones."""
+    """Finds prefixes in idle slots, in running ones and in the RAM tier.
 
-    def __init__(self, limits: Limits, pool: SlotPool) -> None:
+    Args:
+        limits: what the context can hold.
+        pool: the slots.
+        token_s: returns what computing a prompt token costs, seconds; None while it is unknown.
+    """
+
+    def __init__(
+        self, limits: Limits, pool: SlotPool, token_s: Callable[[], float | None] = lambda: None
+    ) -> None:
         self._limits = limits
         self._pool = pool
+        self._token_s = token_s
         self._copy_cost = 0 if limits.is_unified else _COPY_COST
 
     def place(self, sequence: Sequence) -> Placement | None:
@@ -54,10 +66,11 @@ class Placer:
         nothing = Placement(stalest, None, 0)
         if not sequence.request.cache_prompt:
             return nothing
-        donor, n_shared = self._best(self._pool.slots, sequence)
-        if n_shared <= MIN_SIMILARITY * len(sequence.tokens):
-            return nothing
-        options = [self._own(sequence, idle), self._copied(sequence, idle, donor, n_shared)]
+        options = [
+            self._own(sequence, idle),
+            self._copied(sequence, idle),
+            self._loaded(sequence, stalest),
+        ]
         return min(options, key=lambda option: option[0])[1] or nothing
 
     def find_donor(
@@ -82,27 +95,41 @@ class Placer:
         n_shared, donor = max(shares, key=lambda share: share[0])
         if n_shared < _MIN_WAIT_GAIN:
             return None
-        _, n_available = self._best(self._pool.slots, sequence)
+        _, n_in_slot = self._best(self._pool.slots, sequence)
+        _, n_in_tier = self._pool.tier.find(sequence.tokens)
+        n_available = max(n_in_slot, n_in_tier)
         return (donor, n_shared) if n_shared - n_available >= _MIN_WAIT_GAIN else None
 
     def _own(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
         slot, n_keep = self._best(idle, sequence)
-        if n_keep <= MIN_SIMILARITY * len(sequence.tokens):
+        if _is_chance(n_keep, sequence):
             return float("inf"), None
         n_lost = len(slot.tokens) - n_keep
         cost = len(sequence.tokens) - n_keep + _LOSS_WEIGHT * n_lost
         return cost, Placement(slot, None, n_keep)
 
-    def _copied(
-        self, sequence: Sequence, idle: list[Slot], donor: Slot, n_keep: int
-    ) -> tuple[float, Placement | None]:
+    def _copied(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
+        donor, n_keep = self._best(self._pool.slots, sequence)
         targets = [slot for slot in idle if slot is not donor]
-        if not targets:
+        if not targets or _is_chance(n_keep, sequence):
             return float("inf"), None
         target = min(targets, key=lambda slot: (slot.last_used_s, slot.id))
         n_missing = len(sequence.tokens) - n_keep
         cost = n_missing + self._copy_cost + _LOSS_WEIGHT * len(target.tokens)
         return cost, Placement(target, donor, n_keep)
+
+    def _loaded(self, sequence: Sequence, target: Slot) -> tuple[float, Placement | None]:
+        entry, n_keep = self._pool.tier.find(sequence.tokens)
+        if entry is None or _is_chance(n_keep, sequence):
+            return float("inf"), None
+        load_cost = self._pool.tier.load_cost(entry, self._token_s())
+        busy = [slot for slot in self._pool.slots if not slot.is_idle]
+        n_room = self._limits.n_cells - self._pool.n_held(busy)
+        if load_cost >= n_keep or len(entry.tokens) > n_room:
+            return float("inf"), None
+        n_missing = len(sequence.tokens) - n_keep
+        cost = n_missing + load_cost + _LOSS_WEIGHT * len(target.tokens)
+        return cost, Placement(target, None, n_keep, entry)
 
     def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
         """Return the slot with the longest usable prefix; in ties the shortest, then lowest id."""
@@ -119,3 +146,7 @@ class Placer:
         if not self._limits.can_trim and shared < len(slot.tokens):
             return 0
         return shared
+
+
+def _is_chance(n_shared: int, sequence: Sequence) -> bool:
+    return n_shared <= MIN_SIMILARITY * len(sequence.tokens)

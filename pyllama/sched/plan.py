@@ -29,7 +29,34 @@ class CopyCells:
     count: int
 
 
-CellOp: TypeAlias = "RemoveCells | CopyCells"
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """Copy the state of a sequence id to host memory, as this entry."""
+
+    seq_id: int
+    entry_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """Give a sequence id the first ``n_tokens`` cells of an entry, in place of all that it held.
+
+    The whole entry needs free cells for a moment, also those of its tokens that are not wanted.
+    """
+
+    seq_id: int
+    entry_id: int
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropState:
+    """Free the host memory of an entry, if it holds any."""
+
+    entry_id: int
+
+
+CellOp: TypeAlias = "RemoveCells | CopyCells | SaveState | LoadState | DropState"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +101,23 @@ class StepStatus(enum.Enum):
     OK = "ok"
     NO_KV_CELLS = "no_kv_cells"
     ABORTED = "aborted"
+    STATE_LOST = "state_lost"
+    """A state could not be loaded: the operations are done, nothing was computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateMove:
+    """How a save or a load ended."""
+
+    operation: SaveState | LoadState
+    n_bytes: int
+    """Size of the state; 0 if the operation failed. A failed load leaves the id empty."""
+    duration_s: float = 0.0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing was moved."""
+        return self.n_bytes == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +128,13 @@ class StepResult:
     tokens: tuple[int, ...] = ()
     """One sampled token for each chunk that wanted one, in the order of the chunks."""
     duration_s: float = 0.0
+    """Of the batch, without the memory operations."""
     logprobs: Mapping[Sequence, TokenLogprobs] = field(default_factory=dict)
     """How likely the sampled tokens were, of the sequences that asked for it."""
     prompt_logprobs: Mapping[Sequence, tuple[TokenLogprobs, ...]] = field(default_factory=dict)
     """How likely the prompt tokens after each chunk's ``scored`` positions were."""
+    moves: tuple[StateMove, ...] = ()
+    """One for each save and each load of the plan, in order."""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ unanswered once its operations are done.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
@@ -16,6 +17,7 @@ from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
+from pyllama.sched.ram_tier import RamTier
 from pyllama.sched.sequence import Sequence, Status
 from pyllama.sched.slot_pool import SlotPool
 
@@ -35,15 +37,19 @@ class Scheduler:
     Args:
         limits: what the context can hold.
         step_s: target duration of a step with decoding sequences, seconds.
+        max_ram_bytes: host memory for evicted prefixes; None is no limit.
     """
 
-    def __init__(self, limits: Limits, *, step_s: float = 0.25) -> None:
+    def __init__(
+        self, limits: Limits, *, step_s: float = 0.25, max_ram_bytes: int | None = 0
+    ) -> None:
         self.limits = limits
         self.waiting = WaitingQueue()
-        self.pool = SlotPool(limits)
+        self.tier = RamTier(max_ram_bytes, can_trim=limits.can_trim, step_s=step_s)
+        self.pool = SlotPool(limits, self.tier)
         self.running: list[Sequence] = []
-        self._placer = Placer(limits, self.pool)
         self._budget = PrefillBudget(limits, step_s)
+        self._placer = Placer(limits, self.pool, lambda: self._budget.token_s)
         self._events: list[Event] = []
 
     @property
@@ -71,6 +77,7 @@ class Scheduler:
 
     def schedule(self, now_s: float) -> BatchPlan:
         """Return the next step: decoding sequences first, prompt chunks in what is left."""
+        self.tier.begin_step()
         self._admit(now_s)
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
@@ -83,9 +90,12 @@ class Scheduler:
 
     def update(self, plan: BatchPlan, result: StepResult, now_s: float) -> list[Event]:
         """Take in the result of a plan; return what happened, in order."""
+        self.pool.settle(result.moves)
         if result.status is StepStatus.OK:
             self._budget.observe(plan, result.duration_s)
             self._advance(plan, result, now_s)
+        elif result.status is StepStatus.STATE_LOST:
+            self._uncount(self.pool.lose(plan))
         else:
             self._undo(plan)
             if result.status is StepStatus.NO_KV_CELLS:
@@ -99,6 +109,7 @@ class Scheduler:
         Their cells are in an unknown state, so the slots forget them all. The plan's memory
         operations have been done: a runner fails after them.
         """
+        self.pool.doubt(plan)
         failed = [chunk.sequence for chunk in plan.chunks]
         for sequence in failed:
             slot = _slot_of(sequence)
@@ -108,9 +119,8 @@ class Scheduler:
         return failed
 
     def forget_all(self) -> None:
-        """Forget every cell of every idle slot, whatever the ledger says of it."""
-        for slot in self.pool.idle():
-            self.pool.forget(slot)
+        """Forget every cell of every idle slot, whatever the ledger says of it, and the tier."""
+        self.pool.forget_all()
 
     def check_integrity(self, cells: dict[int, int]) -> None:
         """Compare the ledger with the memory's own count of cells for each slot id.
@@ -136,6 +146,8 @@ class Scheduler:
                 continue
             placement = self._placer.place(sequence)
             if placement is None or not self._fits(sequence, placement):
+                return
+            if not self.pool.prepare(placement):
                 return
             self.waiting.remove(sequence)
             self.pool.bind(sequence, placement)
@@ -166,7 +178,9 @@ class Scheduler:
 
     def _fill_decodes(self) -> PlanBuilder:
         decoding = [sequence for sequence in self.running if sequence.is_decoding]
-        self.pool.evict(sum(sequence.n_pending for sequence in self.running))
+        self.pool.evict(
+            sum(sequence.n_pending for sequence in self.running), n_needed=len(self.running)
+        )
         while len(decoding) > self.pool.n_cells_free:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
@@ -241,6 +255,15 @@ class Scheduler:
         """Drop what was still to be reported of a sequence: nobody listens any more."""
         self._events = [event for event in self._events if event.sequence is not sequence]
 
+    def _uncount(self, sequences: list[Sequence]) -> None:
+        """Correct the start of sequences whose cached prefix is computed after all."""
+        self._events = [
+            replace(event, n_cached=0)
+            if isinstance(event, Started) and event.sequence in sequences
+            else event
+            for event in self._events
+        ]
+
     def _finish(self, sequence: Sequence, reason: FinishReason, now_s: float) -> None:
         self._leave(sequence, now_s)
         self._events.append(Finished(sequence, now_s, reason))
@@ -264,7 +287,7 @@ class Scheduler:
         """Free cells after llama.cpp found none: idle slots first, then the youngest sequence."""
         idle = [slot for slot in self.pool.idle() if slot.tokens]
         if idle:
-            self.pool.truncate(min(idle, key=lambda slot: slot.last_used_s), 0)
+            self.pool.discard(min(idle, key=lambda slot: slot.last_used_s), 0)
         elif len(self.running) > 1:
             self._preempt(self.running[-1])
         else:
@@ -272,11 +295,11 @@ class Scheduler:
                 self._finish(sequence, "length", now_s)
 
     def _preempt(self, sequence: Sequence) -> None:
-        """Send a running sequence back to the queue; all its tokens are computed again later."""
+        """Send a running sequence back to the queue; what the tier lacks is computed again."""
         slot = _slot_of(sequence)
         self.running.remove(sequence)
         self.pool.release(slot, slot.last_used_s)
-        self.pool.truncate(slot, 0)
+        self.pool.discard(slot, 0)
         sequence.n_past = 0
         self.waiting.push_front(sequence)
 

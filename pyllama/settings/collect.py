@@ -87,11 +87,15 @@ class Collector:
         """Take a command line."""
         arguments = iter(argv)
         own_by_arg = {own.arg: own for own in OWN.values()}
+        negated = {own.negation: own for own in OWN.values() if own.negation}
         seen: set[str] = set()
         for argument in arguments:
             arg, inline = argument, None
             if argument.startswith("--") and "=" in argument:
                 arg, _, inline = argument.partition("=")
+            if own := negated.get(_spelling(argument)):
+                self.own[own.name] = False
+                continue
             own = own_by_arg.get(_spelling(arg))
             n_values = 1 if own else table().by_argument(arg).n_values
             values = self._values(arg, arguments, n_values, inline)
@@ -164,6 +168,7 @@ class Collector:
             swa_full=values["swa_full"],
             metrics=values["metrics"],
             kv_unified=values["kv_unified"],
+            cache_ram=values["cache_ram"] if "--cache-ram" in native else None,
             options=options,
             **own,
         )

@@ -33,6 +33,11 @@ class OwnOption:
         return "--" + self.name.replace("_", "-")
 
     @property
+    def negation(self) -> str | None:
+        """Command line spelling that turns a switch off, and takes no value."""
+        return "--no-" + self.arg[2:] if self.convert is _boolean else None
+
+    @property
     def env(self) -> str:
         """Environment variable."""
         return "PYLLAMA_" + self.name.upper()
@@ -75,6 +80,12 @@ OWN = {
             name="log_prompts",
             convert=_boolean,
             help="on: the text of each prompt appears in the log (default: off)",
+        ),
+        OwnOption(
+            name="tuned",
+            convert=_boolean,
+            help="on: use what `pyllama tune` measured for this model and machine, beneath every "
+            "option that is given (default: on)",
         ),
     )
 }

@@ -31,6 +31,8 @@ class Settings:
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
     """Log the text of each prompt. Off: no text of a user reaches the log."""
+    tuned: bool = True
+    """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)
     """Defaults of requests that leave a parameter out."""
     chat_template: str | None = None
@@ -47,6 +49,9 @@ class Settings:
     """Answer ``GET /metrics``."""
     kv_unified: bool = False
     """One pool of KV cells for all slots; otherwise each has a stream of its own."""
+    cache_ram: int | None = None
+    """MiB of host memory for prefixes that no slot holds any more: -1 no limit, 0 none. None
+    takes a quarter of what is free once the model is loaded, at most 8192."""
     options: tuple[tuple[str, ...], ...] = ()
     """Options for llama.cpp, each its spelling and its values: ``("--ctx-size", "4096")``."""
 
@@ -56,6 +61,7 @@ class Settings:
         _within("port", self.port, 0, 65535)
         _within("max_queue", self.max_queue, 0, 100_000)
         _within("step_ms", self.step_ms, 1, 60_000)
+        _within("cache_ram", -1 if self.cache_ram is None else self.cache_ram, -1, 1 << 30)
         _within("drain_s", self.drain_s, 0, 86_400)
 
     def to_json(self) -> str:

@@ -92,7 +92,8 @@ def help_text() -> str:
 
     lines = ["pyllama's own options:", ""]
     for own in OWN.values():
-        lines += [f"  {own.arg} VALUE", f"      {own.help}", f"      (env: {own.env})"]
+        negation = f", {own.negation}" if own.negation else ""
+        lines += [f"  {own.arg} VALUE{negation}", f"      {own.help}", f"      (env: {own.env})"]
     lines += ["", "llama-server's options:", ""]
     for option in table().honoured:
         spellings = ", ".join(option.args + option.args_neg)

@@ -19,7 +19,7 @@ from pyllama.errors import UnknownOption
 HONOURED = frozenset(
     f"--{name}"
     for group in (
-        "model hf-repo hf-file alias",
+        "model hf-repo hf-file alias cache-ram",
         "ctx-size parallel batch-size ubatch-size cont-batching threads threads-batch flash-attn",
         "cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
         "rope-scaling rope-scale rope-freq-base rope-freq-scale",
@@ -121,6 +121,18 @@ class OptionTable:
             raise UnknownOption(f"unknown option {arg}{hint}")
         self._check(option, spelling, spelling)
         return option
+
+    def canonical(self, arg: str) -> str:
+        """Return one spelling for all that mean the same; what is not in the table as it is."""
+        option = self._by_arg.get(arg)
+        if option is None:
+            return arg
+        return option.name if arg in option.args else f"no {option.name}"
+
+    def name(self, arg: str) -> str:
+        """Return the name of a spelling's option, negations included."""
+        option = self._by_arg.get(arg)
+        return arg if option is None else option.name
 
     def by_keyword(self, keyword: str, others: tuple[str, ...]) -> Option:
         """Return the option of a keyword argument, a long spelling with underscores.

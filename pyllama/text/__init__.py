@@ -1,7 +1,7 @@
 """Text on both sides of the engine; runs in the caller's thread."""
 
 from pyllama.text.answer import Answer
-from pyllama.text.chat import ChatOptions, ChatPrompts
+from pyllama.text.chat import CHAT_OPTIONS, ChatOptions, ChatPrompts
 from pyllama.text.codec import TextCodec
 from pyllama.text.constraint import Constraint
 from pyllama.text.detokenizer import Detokenizer
@@ -11,6 +11,7 @@ from pyllama.text.reader import AnswerReader, OutputParser
 from pyllama.text.stop import StopMatcher
 
 __all__ = [
+    "CHAT_OPTIONS",
     "Answer",
     "AnswerReader",
     "ChatOptions",

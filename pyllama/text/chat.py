@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pyllama._ext.chat import ChatTemplate
@@ -66,6 +66,10 @@ class ChatOptions:
             )
         if self.template_kwargs is not None and not hasattr(self.template_kwargs, "keys"):
             raise InvalidRequest("template_kwargs must be an object", param="template_kwargs")
+
+
+CHAT_OPTIONS = frozenset(field.name for field in fields(ChatOptions))
+"""The names of its fields."""
 
 
 class ChatPrompts:

@@ -139,8 +139,8 @@ class Ledger:
                 break
         return Message(content, reasoning, tuple(calls))
 
-    def add_rest(self, before: Message, whole: Message) -> None:
-        """Give out what is missing to a whole message.
+    def add_rest(self, before: Message, whole: Message) -> str:
+        """Give out what is missing to a whole message; return the text of that.
 
         Args:
             before: what the message had before the answer began.
@@ -148,8 +148,11 @@ class Ledger:
         """
         content = before.content + "".join(self._content)
         reasoning = before.reasoning + "".join(self._reasoning)
-        self.add("reasoning", _grown(reasoning, whole.reasoning)[len(reasoning) :])
-        self.add("content", _grown(content, whole.content)[len(content) :])
+        new_reasoning = _grown(reasoning, whole.reasoning)[len(reasoning) :]
+        new_content = _grown(content, whole.content)[len(content) :]
+        self.add("reasoning", new_reasoning)
+        self.add("content", new_content)
+        new = new_reasoning + new_content
         for index, call in enumerate(whole.calls):
             if index >= len(self._calls):
                 if not call.name:
@@ -159,6 +162,8 @@ class Ledger:
             taken, rest = JsonScanner().feed(call.arguments)
             arguments = _grown(given, taken + rest)
             self.add_arguments(index, arguments[len(given) :])
+            new += arguments[len(given) :]
+        return new
 
     def take(self) -> OutputDelta:
         """Return what is new since the last time."""

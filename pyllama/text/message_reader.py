@@ -58,6 +58,7 @@ class MessageReader:
         self._since = ""
         self._n_settled = 0  # characters of `_since` that have been given out
         self._credit = _MAX_CREDIT
+        self._is_open = False  # whether the text last parsed wants more
         self._is_plain = False  # the text left the format, and is content from there on
         self._run: TextRun | None = None
         self._run_field = ""  # "" while a call's JSON arguments run
@@ -80,15 +81,21 @@ class MessageReader:
             self._take(text)
         return self._ledger.take()
 
-    def finish(self) -> OutputDelta:
-        """Take in the end of the text; return what was held back."""
-        if not self._is_plain:
-            whole = self._parse("".join(self._texts))
-            if whole is None:
-                self._leave_run()
-                self._give_up()
-            else:
-                self._ledger.add_rest(self._prefill, whole)
+    def finish(self, *, is_cut: bool) -> OutputDelta:
+        """Take in the end of the text; return what was held back.
+
+        Args:
+            is_cut: the answer did not end by itself, so that what looks like the beginning of a
+                delimiter or of a call was one: it is dropped.
+        """
+        if self._is_plain:
+            return self._ledger.take()
+        whole = self._parse("".join(self._texts))
+        if whole is None:
+            self._leave_run()
+            self._give_up()
+        else:
+            self._add_unread(self._ledger.add_rest(self._prefill, whole), is_cut=is_cut)
         return self._ledger.take()
 
     def _take(self, text: str) -> None:
@@ -106,6 +113,19 @@ class MessageReader:
                 if self._credit > 0:
                     self._read()
                 return
+
+    def _add_unread(self, new: str, *, is_cut: bool) -> None:
+        """Give out what looked like the beginning of a delimiter or of a call, and was none.
+
+        Args:
+            new: what was given out last, of the text that was held back.
+            is_cut: the answer did not end by itself, so it may have been one.
+        """
+        field, unread = "content", self._since[self._n_settled :] if self._is_open else ""
+        if self._run is not None:
+            field, unread = self._run_field, self._written(self._run.held)
+        if not is_cut and unread.strip() and unread.startswith(new):
+            self._ledger.add(field, unread[len(new) :])
 
     # ---- free text ------------------------------------------------------------------------------
 
@@ -155,9 +175,14 @@ class MessageReader:
         """Read a text; None where it is not in the format and never will be."""
         self._credit -= len(text)
         try:
-            return Message.of(self._parser.parse(text))
+            parsed = self._parser.parse(text)
         except NativeError:
             return None
+        rest = parsed["rest"]
+        if rest.strip() and self._delimiters.held(rest) < len(rest):
+            return None
+        self._is_open = parsed["is_open"] or bool(rest)
+        return Message.of(parsed)
 
     def _read(self) -> None:
         """Parse the sketch, and see whether it ends inside of a free text."""

@@ -58,7 +58,7 @@ class AnswerParser:
         Raises:
             InvalidResponse: the content does not satisfy the format's schema.
         """
-        delta = OutputDelta() if self._reader is None else self._reader.finish()
+        delta = OutputDelta() if self._reader is None else self._reader.finish(is_cut=is_cut)
         content, calls = delta.content, delta.tool_calls
         if self._gate is not None:
             content = self._gate.feed(content)

@@ -55,6 +55,11 @@ class AnswerReader:
         return self._stops.matched is not None
 
     @property
+    def stop_sequence(self) -> str | None:
+        """The stop string that has occurred."""
+        return self._stops.matched
+
+    @property
     def has_tool_calls(self) -> bool:
         """Whether a tool call has been reported."""
         return self._parser is not None and self._parser.has_tool_calls

@@ -75,8 +75,8 @@ class Driver:
     batch: Batch
 
     @classmethod
-    def of(cls, model: Model) -> Driver:
-        context = Context(model, 0)
+    def of(cls, model: Model, options: Options | None = None) -> Driver:
+        context = Context(model, 0, options)
         return cls(model, context, Memory(context), Batch(2 * context.n_batch))
 
     def fill(self, *parts: tuple[list[int], int, int]) -> list[int]:

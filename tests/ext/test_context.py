@@ -9,6 +9,7 @@ import pytest
 from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_NO_KV_CELLS, DECODE_OK, Context
 from pyllama._ext.model import Model
+from pyllama._ext.options import Options
 from pyllama.errors import NativeError
 from tests.ext.native import N_SLOTS, ROUNDING, Driver, argmax, difference, load
 
@@ -206,6 +207,29 @@ def test_a_context_that_does_not_fit_is_refused(model_path: Path) -> None:
     model = load(model_path, ("--parallel", "257"))
     with pytest.raises(NativeError, match="llama_init_from_model"):
         Context(model, 0)
+
+
+def test_a_context_may_have_options_of_its_own(model: Model, tokens: list[int]) -> None:
+    """Contexts of one model differ in size, and compute the same."""
+    options = Options()
+    for option in (("--ctx-size", "512"), ("--ubatch-size", "64"), ("--parallel", "2")):
+        options.set(*option)
+    own, usual = Driver.of(model, options), Driver.of(model)
+    sizes = (own.context.n_ctx, own.context.n_ctx_seq, own.context.n_ubatch)
+    argmaxes = {argmax(driver.alone(tokens)) for driver in (own, usual)}
+    own.context.close()
+    usual.context.close()
+    assert sizes == (512, 256, 64)
+    assert len(argmaxes) == 1
+
+
+def test_options_of_a_context_are_finished_by_it(model: Model) -> None:
+    """What was given to a context cannot be changed afterwards."""
+    options = Options()
+    options.set("--parallel", "1")
+    Context(model, 0, options).close()
+    with pytest.raises(RuntimeError):
+        options.set("--ctx-size", "512")
 
 
 def test_none_is_no_batch(streams: Driver) -> None:

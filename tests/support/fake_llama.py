@@ -88,6 +88,7 @@ class FakeGeneration:
         self.request_id = request_id
         self.is_over = threading.Event()
         self.was_aborted = False
+        self.stop_sequence: str | None = None
         self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
         """Those of each step, in place of made-up ones."""
         self._steps = deque(script)
@@ -135,9 +136,9 @@ class FakeGeneration:
     def finish_reason(self) -> FinishReason:
         """Why it ended."""
         self._check_whole()
-        if self._answer.tool_calls:
-            return "tool_calls"
-        return "length" if self._n_tokens == self.params.max_tokens else "stop"
+        if self._n_tokens == self.params.max_tokens:
+            return "length"
+        return "tool_calls" if self._answer.tool_calls else "stop"
 
     @property
     def completion(self) -> Completion:
@@ -149,6 +150,7 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            stop_sequence=self.stop_sequence,
             logprobs=self._answer.logprobs,
             prompt_logprobs=self.prompt_logprobs,
         )
@@ -234,6 +236,9 @@ class FakeLlama:
         script: the steps of every generation.
         start_error: raised by :meth:`start` instead.
         metrics: whether they were switched on.
+
+    Attributes:
+        stop_sequence: what the answers say to have ended at.
     """
 
     def __init__(
@@ -249,6 +254,7 @@ class FakeLlama:
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error
+        self.stop_sequence: str | None = None
         self.state: Literal["ready", "draining", "dead"] = "ready"
         self.generations: list[FakeGeneration] = []
         self.is_closed = False
@@ -299,6 +305,8 @@ class FakeLlama:
         if self.start_error is not None:
             raise self.start_error
         made = [FakeGeneration(*pair, self.script, request_id or "none") for pair in wanted]
+        for generation in made:
+            generation.stop_sequence = self.stop_sequence
         self.generations.extend(made)
         return FakeGenerations(made)
 

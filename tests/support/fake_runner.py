@@ -6,7 +6,20 @@ import threading
 from collections.abc import Sequence as TokenSequence
 
 from pyllama.results import TokenLogprobs
-from pyllama.sched import BatchPlan, Chunk, Limits, RemoveCells, StepResult, StepStatus
+from pyllama.sched import (
+    BatchPlan,
+    CellOp,
+    Chunk,
+    CopyCells,
+    DropState,
+    Limits,
+    LoadState,
+    RemoveCells,
+    SaveState,
+    StateMove,
+    StepResult,
+    StepStatus,
+)
 
 
 def next_token(tokens: TokenSequence[int], n_vocab: int = 50) -> int:
@@ -35,6 +48,11 @@ def score(chunk: Chunk) -> tuple[TokenLogprobs, ...]:
     )
 
 
+def state_size(tokens: TokenSequence[int]) -> int:
+    """Return the bytes of a saved state: ten a token, and a head."""
+    return 10 * len(tokens) + 4
+
+
 class Cell:
     """One KV cell: room for one token, held by one sequence id or by several."""
 
@@ -48,6 +66,8 @@ class Memory:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._cells: dict[int, list[Cell]] = {seq_id: [] for seq_id in range(limits.n_seq_ids)}
+        # What a saved state holds, by entry.
+        self.states: dict[int, list[int]] = {}
 
     def tokens(self, seq_id: int) -> list[int]:
         """Return what a sequence id holds."""
@@ -77,15 +97,39 @@ class Memory:
         shares = self._limits.is_unified
         self._cells[target] = [cell if shares else Cell(cell.token) for cell in cells[:count]]
 
+    def save(self, seq_id: int, entry_id: int) -> int:
+        """Keep what a sequence id holds; return a size."""
+        assert entry_id not in self.states, "an entry saved twice"
+        self.states[entry_id] = self.tokens(seq_id)
+        return state_size(self.states[entry_id])
+
+    def load(self, seq_id: int, entry_id: int, n_tokens: int) -> int:
+        """Replace what a sequence id holds; return the size."""
+        state = self.states[entry_id]
+        assert n_tokens <= len(state)
+        assert self._limits.can_trim or n_tokens == len(state)
+        # The whole state needs cells before its tail is removed.
+        self._cells[seq_id] = [Cell(token) for token in state]
+        self._check_room(seq_id)
+        del self._cells[seq_id][n_tokens:]
+        return state_size(state)
+
+    def clear(self, seq_id: int) -> None:
+        """Remove all cells of an id, as a load does before it fails."""
+        self._cells[seq_id] = []
+
+    def _check_room(self, seq_id: int) -> None:
+        assert len(self._cells[seq_id]) <= self._limits.n_ctx_seq
+        n_used = len({id(cell) for cells in self._cells.values() for cell in cells})
+        assert n_used <= self._limits.n_cells
+
     def add(self, chunk: Chunk, count: int) -> None:
         """Compute the first ``count`` tokens of a chunk."""
         tokens = chunk.sequence.tokens
         assert self.tokens(chunk.seq_id) == tokens[: chunk.start], "cells of another text"
         cells = self._cells[chunk.seq_id]
         cells += [Cell(token) for token in tokens[chunk.start : chunk.start + count]]
-        assert len(cells) <= self._limits.n_ctx_seq
-        n_used = len({id(cell) for cells in self._cells.values() for cell in cells})
-        assert n_used <= self._limits.n_cells
+        self._check_room(chunk.seq_id)
 
 
 class FakeRunner:
@@ -93,6 +137,7 @@ class FakeRunner:
 
     ``answers`` says how the next steps end: a status, or an exception to raise; OK when it runs
     out. A step that is not OK has computed the first ``n_computed`` tokens of its batch before.
+    ``save_answers`` and ``load_answers`` say in the same way whether the next ones work.
     With ``gate`` set to an unset event every step waits for it, or for an interrupt.
     """
 
@@ -100,22 +145,26 @@ class FakeRunner:
         self.limits = limits
         self.memory = Memory(limits)
         self.answers: list[StepStatus | Exception] = []
+        self.save_answers: list[bool] = []
+        self.load_answers: list[bool] = []
         self.n_computed = 0
         self.gate = threading.Event()
         self.gate.set()
         self.has_step = threading.Event()
         self.n_interrupts = 0
         self.n_steps = 0
+        # Duration of each save and load, seconds.
+        self.move_s = 0.001
+        self._lost: set[int] = set()
         self._is_interrupted = threading.Event()
 
     def run(self, plan: BatchPlan) -> StepResult:
-        for operation in plan.operations:
-            if isinstance(operation, RemoveCells):
-                self.memory.remove(operation.seq_id, operation.start)
-            else:
-                self.memory.copy(operation.source, operation.target, operation.count)
+        self._lost.clear()
+        moves = tuple(move for op in plan.operations if (move := self._apply(op)) is not None)
+        if any(move.has_failed and isinstance(move.operation, LoadState) for move in moves):
+            return StepResult(StepStatus.STATE_LOST, moves=moves)
         if not plan.chunks:
-            return StepResult(StepStatus.OK)
+            return StepResult(StepStatus.OK, moves=moves)
         self.n_steps += 1
         self._check(plan)
         answer = self.answers.pop(0) if self.answers else StepStatus.OK
@@ -125,11 +174,11 @@ class FakeRunner:
         if answer is StepStatus.OK:
             scores = {chunk.sequence: score(chunk) for chunk in plan.chunks if chunk.scored}
             tokens = self._compute(plan)
-            return StepResult(answer, tokens, 0.01, prompt_logprobs=scores)
+            return StepResult(answer, tokens, 0.01, prompt_logprobs=scores, moves=moves)
         self._compute_some(plan, self.n_computed)
         if isinstance(answer, Exception):
             raise answer
-        return StepResult(answer)
+        return StepResult(answer, moves=moves)
 
     def interrupt(self) -> None:
         self.n_interrupts += 1
@@ -140,6 +189,43 @@ class FakeRunner:
 
     def cells(self) -> dict[int, int]:
         return self.memory.n_cells()
+
+    def _apply(self, operation: CellOp) -> StateMove | None:
+        if isinstance(operation, RemoveCells):
+            self.memory.remove(operation.seq_id, operation.start)
+        elif isinstance(operation, CopyCells):
+            self._copy(operation)
+        elif isinstance(operation, DropState):
+            self.memory.states.pop(operation.entry_id, None)
+        else:
+            return self._move(operation)
+        return None
+
+    def _copy(self, operation: CopyCells) -> None:
+        if operation.source in self._lost:
+            # llama.cpp copies what there is: nothing.
+            self.memory.clear(operation.target)
+            self._lost.add(operation.target)
+        else:
+            self.memory.copy(operation.source, operation.target, operation.count)
+            self._lost.discard(operation.target)
+
+    def _move(self, operation: SaveState | LoadState) -> StateMove:
+        is_save = isinstance(operation, SaveState)
+        answers = self.save_answers if is_save else self.load_answers
+        works = answers.pop(0) if answers else True
+        n_bytes = 0
+        if isinstance(operation, SaveState):
+            if works:
+                n_bytes = self.memory.save(operation.seq_id, operation.entry_id)
+        elif works and operation.entry_id in self.memory.states:
+            args = (operation.seq_id, operation.entry_id, operation.n_tokens)
+            n_bytes = self.memory.load(*args)
+            self._lost.discard(operation.seq_id)
+        else:
+            self.memory.clear(operation.seq_id)
+            self._lost.add(operation.seq_id)
+        return StateMove(operation, n_bytes, self.move_s)
 
     def _wait(self) -> bool:
         """Wait for the gate; return False on an interrupt."""

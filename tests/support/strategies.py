@@ -32,6 +32,17 @@ prompts = st.builds(
     st.integers(1, 40),
 )
 
+# More families than slots, so that they take each other's cells.
+long_prompts = st.builds(
+    lambda family, length: tuple(family * 100 + index for index in range(length)),
+    st.integers(1, 6),
+    st.integers(15, 40),
+)
+
+# Whether saves and loads work, and how long they take: against a step of 0.25 s.
+fates = st.lists(st.booleans(), max_size=4)
+durations_s = st.sampled_from([1e-4, 0.02, 2.0])
+
 # Mostly OK, so that work gets done.
 statuses = st.sampled_from([StepStatus.OK] * 6 + [StepStatus.ABORTED, StepStatus.NO_KV_CELLS])
 

@@ -96,6 +96,18 @@ def test_a_server_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not _listens(running.port)
 
 
+def test_a_server_is_untuned_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result does not depend on what the user tuned; with tuning the cache is the user's."""
+    monkeypatch.setenv("PYLLAMA_CACHE", "somewhere")
+    monkeypatch.setenv("PYLLAMA_TUNED", "1")
+    for is_tuned, expected in (
+        (False, {"PYLLAMA_TUNED": "0"}),
+        (True, {"PYLLAMA_TUNED": "1", "PYLLAMA_CACHE": "somewhere"}),
+    ):
+        made = server.environment(is_tuned=is_tuned)
+        assert {k: v for k, v in made.items() if k.startswith("PYLLAMA_")} == expected
+
+
 FETCH = """
 import sys, urllib.request
 print(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/health", timeout=10).read().decode())

@@ -22,9 +22,10 @@ from pyllama.sched import (
     StepStatus,
     TokenSampled,
     placement,
+    ram_tier,
 )
 from tests.support import builders, strategies
-from tests.support.fake_runner import FakeRunner, continuation
+from tests.support.fake_runner import FakeRunner, continuation, state_size
 
 MAX_STEPS = 2000
 
@@ -39,12 +40,15 @@ class SchedulerMachine(RuleBasedStateMachine):
     # Prompts here are shorter than what is worth waiting for.
     waits_for_prefixes = False
 
-    @initialize(limits=strategies.contexts())
-    def make(self, limits: Limits) -> None:
+    max_ram_bytes = st.just(0)
+
+    @initialize(data=st.data(), limits=strategies.contexts())
+    def make(self, data: Any, limits: Limits) -> None:
         """Begin with an empty context."""
         self.limits = limits
         self.runner = FakeRunner(limits)
-        self.scheduler = Scheduler(limits)
+        max_ram_bytes = data.draw(self.max_ram_bytes)
+        self.scheduler = Scheduler(limits, max_ram_bytes=max_ram_bytes)
         self.now_s = 0.0
         self.sequences: list[Sequence] = []
         self.answers: dict[Sequence, list[int]] = {}
@@ -99,7 +103,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         """A look at the memory between two steps finds what the ledger says."""
-        self.runner.run(self.scheduler.flush())
+        plan = self.scheduler.flush()
+        result = self.runner.run(plan)
+        for event in self.scheduler.update(plan, result, self.now_s):
+            self._take(event)
         self.scheduler.check_integrity(self.runner.cells())
         for slot in self.scheduler.pool.slots:
             assert self.runner.memory.tokens(slot.id) == slot.tokens
@@ -109,6 +116,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.now_s += 0.01
         # Whoever has work gets some: no step passes idle.
         assert plan.chunks or not self.scheduler.running
+        assert plan.chunks or plan.operations or not self.scheduler.has_work
         try:
             result = self.runner.run(plan)
         except NativeError:
@@ -205,17 +213,17 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert is_full
 
 
-class WaitingMachine(SchedulerMachine):
-    """The same with prompts that are worth waiting for: a later one may then start earlier."""
+class PatchedMachine(SchedulerMachine):
+    """The same with other constants."""
 
-    waits_for_prefixes = True
+    constants: dict[tuple[Any, str], int]
 
     @initialize()
-    def wait_for_little(self) -> None:
-        """Make four shared tokens enough to wait for."""
+    def set_constants(self) -> None:
+        """Make few tokens worth what otherwise takes many."""
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(placement, "_MIN_WAIT_GAIN", 4)
-        self.patch.setattr(placement, "_COPY_COST", 1)
+        for (module, name), value in self.constants.items():
+            self.patch.setattr(module, name, value)
 
     def teardown(self) -> None:
         """Check the end as ever, then put the constants back."""
@@ -226,7 +234,73 @@ class WaitingMachine(SchedulerMachine):
                 self.patch.undo()
 
 
+WAITING = {(placement, "_MIN_WAIT_GAIN"): 4, (placement, "_COPY_COST"): 1}
+SAVING = {(ram_tier, "MIN_SAVE"): 4, (ram_tier, "_LOAD_COST"): 1}
+
+
+class WaitingMachine(PatchedMachine):
+    """The same with prompts that are worth waiting for: a later one may then start earlier."""
+
+    waits_for_prefixes = True
+    constants = WAITING
+
+
+class TierMachine(PatchedMachine):
+    """The same with a RAM tier: evicted prefixes come back, and each move may fail."""
+
+    max_ram_bytes = st.sampled_from([100, 300, 1000, None])
+    constants = SAVING
+
+    @rule(saves=strategies.fates, loads=strategies.fates, move_s=strategies.durations_s)
+    def change_moves(self, saves: list[bool], loads: list[bool], move_s: float) -> None:
+        """The next saves and loads work or not, and are quick or slow."""
+        self.runner.save_answers = saves
+        self.runner.load_answers = loads
+        self.runner.move_s = move_s
+
+    @rule(prompts=st.lists(strategies.long_prompts, min_size=1, max_size=3))
+    def ask(self, prompts: list[tuple[int, ...]]) -> None:
+        """Clients ask together, and wait for the end: slots change their text often."""
+        for prompt in prompts:
+            self.add(prompt, 3, cache_prompt=True)
+        self.runner.answers = []
+        for _ in range(MAX_STEPS):
+            if not self.scheduler.has_work:
+                return
+            self._turn()
+        raise AssertionError("no end")
+
+    def flush(self) -> None:
+        """Then the tier's ledger is what the memory holds too, to the byte and within the limit."""
+        super().flush()
+        if self.scheduler.pool.has_operations:
+            super().flush()
+        tier = self.scheduler.tier
+        states = self.runner.memory.states
+        assert {entry.id: entry.tokens for entry in tier.entries} == states
+        assert tier.n_bytes == sum(map(state_size, states.values()))
+        assert tier.max_bytes is None or tier.n_bytes <= tier.max_bytes
+
+    @invariant()
+    def entries_are_counted(self) -> None:
+        """The sizes of the entries add up."""
+        if hasattr(self, "scheduler"):
+            tier = self.scheduler.tier
+            assert tier.n_bytes == sum(entry.n_bytes for entry in tier.entries)
+
+
+class WaitingTierMachine(TierMachine):
+    """Both at once."""
+
+    waits_for_prefixes = True
+    constants = WAITING | SAVING
+
+
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestWaiting = WaitingMachine.TestCase
 TestWaiting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTier = TierMachine.TestCase
+TestTier.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWaitingTier = WaitingTierMachine.TestCase
+TestWaitingTier.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -320,7 +320,9 @@ def test_a_switch_that_is_neither_is_an_error(environ: Mapping[str, str]) -> Non
 def test_own_options_have_three_forms(name: str) -> None:
     """Flag, variable and keyword of an option of pyllama's own mean the same."""
     own = OWN[name]
-    word, value = ("on", True) if name == "log_prompts" else ("3", 3)
+    # A value that is not the default.
+    switches = {"log_prompts": ("on", True), "tuned": ("off", False)}
+    word, value = switches.get(name, ("3", 3))
     by_flag = read(own.arg, word)
     assert by_flag == read(**{own.env: word})
     assert by_flag != read()

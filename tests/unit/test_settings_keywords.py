@@ -107,3 +107,21 @@ def test_keywords_of_a_wrong_type_are_errors(options: dict[str, Any], message: s
     with pytest.raises(ConfigError, match=message) as caught:
         keywords(**options)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"), [({}, None), ({"cache_ram": 0}, 0), ({"cache_ram": -1}, -1)]
+)
+def test_the_ram_of_the_prefix_cache_is_chosen_or_left_open(
+    options: dict[str, int], wanted: int | None
+) -> None:
+    """``cache_ram`` has llama-server's meaning; unset it is left to the machine's memory."""
+    made = keywords(**options)
+    assert made.cache_ram == wanted
+    assert Settings.from_json(made.to_json()) == made
+
+
+def test_a_negative_cache_is_refused() -> None:
+    """Less than no limit means nothing."""
+    with pytest.raises(ConfigError, match="cache_ram must be within -1"):
+        keywords(cache_ram=-2)

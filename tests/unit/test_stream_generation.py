@@ -96,6 +96,7 @@ def test_a_stop_string_ends_the_answer() -> None:
     feed.finish("length")
     completion = feed.generation.result()
     assert (completion.text, completion.finish_reason) == ("b", "stop")
+    assert completion.stop_sequence == "\na"
     assert completion.usage.completion_tokens == 3
     assert feed.engine.aborted == [feed.ticket]
 

@@ -1,0 +1,145 @@
+"""A whole tuning: load, size the work, search, keep the result."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyllama.engine import LoadedModel, another, load
+from pyllama.engine.tuned import build, identity
+from pyllama.errors import ConfigError
+from pyllama.settings import Settings
+from pyllama.settings.tuned import beneath, ctx_slot, named
+from pyllama.tune import store
+from pyllama.tune.search import Outcome, Search, Trial
+from pyllama.tune.space import Facts, Options, space
+from pyllama.tune.workload import EngineLane, Workload, fitting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a tuning found, and where it is kept."""
+
+    outcome: Outcome
+    workload: Workload
+    model: str
+    """Name of the file."""
+    path: Path
+    seconds: float
+    """What it took."""
+
+
+def tune(
+    settings: Settings,
+    path: Path,
+    *,
+    seconds: float,
+    allows_lossy: bool = False,
+    report: Callable[[Trial], None] = lambda _: None,
+) -> Result:
+    """Search the best settings for a model on this machine, and keep them for the next load.
+
+    Blocks for about the seconds given. Nothing is kept where it is interrupted.
+
+    Args:
+        settings: what the operator said; its options are not tuned.
+        path: the model file.
+        seconds: time to measure.
+        allows_lossy: also use what changes the model's answers.
+        report: told of each trial as soon as it ends.
+
+    Raises:
+        ConfigError: nothing can be measured, or the result cannot be kept.
+        ModelLoadError: the model cannot be loaded.
+    """
+    start_s = time.monotonic()
+    settings = replace(settings, tuned=False)
+    key = identity(settings, path)
+    loaded = load(settings, path)
+    lane = EngineLane(loaded, settings)
+    try:
+        work = fitting(lane, loaded, seconds)
+    except BaseException:
+        lane.close()
+        raise
+    lane.workload = work
+    search = Search(
+        space(_facts(settings, loaded, work)),
+        lambda options: _open(loaded, settings, options, work),
+        time.monotonic,
+        seconds - (time.monotonic() - start_s),
+        allows_lossy,
+        report,
+    )
+    outcome = search.run(lane)
+    taken_s = time.monotonic() - start_s
+    kept = _keep(key, settings, outcome, _record(outcome, work, path, taken_s))
+    return Result(outcome=outcome, workload=work, model=path.name, path=kept, seconds=taken_s)
+
+
+def _facts(settings: Settings, loaded: LoadedModel, work: Workload) -> Facts:
+    given = named(settings)
+    if settings.kv_unified:
+        given.add("--kv-unified")
+    return Facts(
+        given=given,
+        n_threads=loaded.context.n_threads,
+        n_cpus=store.n_cpus(),
+        n_slots=settings.parallel,
+        depth=work.depth,
+    )
+
+
+def _open(loaded: LoadedModel, settings: Settings, options: Options, work: Workload) -> EngineLane:
+    """Make a lane by the way that a later load takes."""
+    made = beneath(settings, _tuned(settings, options))
+    lane = EngineLane(another(loaded, made), made)
+    lane.workload = work
+    try:
+        # Chunks of prompts adapt to their speed, and the first of all is small.
+        lane.prefill(min(work.depth, 128))
+    except BaseException:
+        lane.close()
+        raise
+    return lane
+
+
+def _tuned(settings: Settings, options: Options) -> store.Tuned:
+    return store.Tuned(options=options, n_slots=settings.parallel, n_ctx_slot=ctx_slot(settings))
+
+
+def _keep(
+    key: store.Identity, settings: Settings, outcome: Outcome, record: dict[str, Any]
+) -> Path:
+    try:
+        return store.write(key, build(), _tuned(settings, outcome.options), record)
+    except OSError as error:
+        raise ConfigError(f"the result cannot be kept: {error}; set PYLLAMA_CACHE") from error
+
+
+def _record(outcome: Outcome, work: Workload, path: Path, taken_s: float) -> dict[str, Any]:
+    return {
+        "model": path.name,
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(taken_s, 1),
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "workload": asdict(work),
+        "trials": [
+            {
+                "name": trial.name,
+                "label": trial.label,
+                "verdict": trial.verdict.value,
+                "is_used": trial.is_used,
+                "tokens_per_second": {
+                    figure: [[pair.incumbent, pair.challenger] for pair in pairs]
+                    for figure, pairs in trial.pairs.items()
+                },
+            }
+            for trial in outcome.trials
+        ],
+    }

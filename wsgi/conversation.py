@@ -1,0 +1,74 @@
+"""What the dialects other than OpenAI's chat make of a body: its chat, and where each part was."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyllama.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyllama import Llama, Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A chat in the form that :meth:`pyllama.Llama.chat_prompt` takes."""
+
+    messages: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keywords of ``chat_prompt``; what was not asked for is left out."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """From paths in these messages and options to paths in the body that they were made of."""
+
+    def prompt(self, llm: Llama) -> Prompt:
+        """Render it. Raises InvalidRequest, which names the caller's own field."""
+        with renamed(self.names):
+            return llm.chat_prompt(self.messages, **self.options)
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Let a refusal name the field that the caller sent, not the one that was made of it.
+
+    Args:
+        names: from a path to another. The longest one that a refused path begins with counts.
+    """
+    try:
+        yield
+    except InvalidRequest as error:
+        param = error.param
+        if param is not None:
+            error.param = path = rename(param, names)
+            # As a whole word: "stop" is in "nonstop" too.
+            word = rf"(?<![\w.]){re.escape(param)}(?!\w)"
+            error.message = re.sub(word, lambda _: path, error.message)
+            error.args = (error.message,)
+        raise
+
+
+def rename(path: str, names: Mapping[str, str]) -> str:
+    """Return the path with its longest known beginning replaced."""
+    known = [name for name in names if path == name or path.startswith((f"{name}.", f"{name}["))]
+    longest = max(known, key=len, default=None)
+    return path if longest is None else names[longest] + path[len(longest) :]
+
+
+def joined(texts: Sequence[str]) -> str | list[dict[str, Any]]:
+    """Return the content of a message: a string where one text says it all, else parts.
+
+    Not every template takes parts.
+    """
+    if len(texts) > 1:
+        return [{"type": "text", "text": text} for text in texts]
+    return texts[0] if texts else ""
+
+
+def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    """Return a call as a message's ``tool_calls`` holds it."""
+    function = {"name": name, "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}

@@ -1,0 +1,127 @@
+"""Items to messages in OpenAI's chat form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyllama.errors import InvalidRequest, Unsupported
+
+from ..conversation import function_call, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .store import Item
+
+_TEXTS = frozenset({"input_text", "output_text", "text"})
+_THOUGHTS = frozenset({"reasoning_text", "summary_text"})
+
+
+class Converter:
+    """Makes the messages of one request, and remembers where each came from."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.names: dict[str, str] = {}
+        """From a path in :attr:`messages` to one in the body."""
+        self._function_names: dict[str, str] = {}
+
+    def add_instructions(self, text: str) -> None:
+        """Add the ``instructions`` field."""
+        self._add("instructions", {"role": "system", "content": text})
+
+    def add_item(self, item: Item, path: str) -> None:
+        """Add an item.
+
+        Args:
+            item: it satisfies the schema.
+            path: where it stands in the body.
+
+        Raises:
+            Unsupported: it is of a type, or has a part of a type, that is not read here.
+            InvalidRequest: it makes no sense where it stands.
+        """
+        kind = item.get("type") or "message"
+        if kind == "message":
+            self._add_message(item, path)
+        elif kind == "reasoning":
+            parts = item.get("content") or item.get("summary") or []
+            texts = _texts(parts, f"{path}.content", _THOUGHTS)
+            answer = self._answer(path)
+            answer["reasoning_content"] = answer.get("reasoning_content", "") + "".join(texts)
+        elif kind == "function_call":
+            self._add_call(item, path)
+        elif kind == "function_call_output":
+            self._add_output(item, path)
+        else:
+            raise Unsupported(
+                f"{path}.type {kind[:40]!r} is not supported; send messages, function calls and "
+                "their outputs",
+                param=f"{path}.type",
+            )
+
+    def finish(self) -> None:
+        """Check the end of it. Raises InvalidRequest."""
+        if not self.messages:
+            raise InvalidRequest("input must not be empty", param="input")
+        if self.messages[-1].get("tool_calls"):
+            raise InvalidRequest(
+                "input must go on after its function calls; send a function_call_output for each",
+                param="input",
+            )
+
+    def _add_message(self, item: Item, path: str) -> None:
+        content = item["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        texts = _texts(parts, f"{path}.content", _TEXTS)
+        if item["role"] == "assistant":
+            answer = self._answer(path)
+            answer["content"] = (answer["content"] or "") + "".join(texts)
+        else:
+            self._add(path, {"role": item["role"], "content": joined(texts)})
+
+    def _add_call(self, item: Item, path: str) -> None:
+        call_id, name = item["call_id"], item["name"]
+        self._function_names[call_id] = name
+        answer = self._answer(path)
+        calls = answer.setdefault("tool_calls", [])
+        place = f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"
+        self.names[place] = self.names[f"{place}.function"] = path
+        calls.append(function_call(call_id, name, item["arguments"]))
+        answer["content"] = answer["content"] or None
+
+    def _add_output(self, item: Item, path: str) -> None:
+        call_id = item["call_id"]
+        name = self._function_names.get(call_id)
+        if name is None:
+            raise InvalidRequest(
+                f"{path}.call_id names no function call before it: {call_id[:64]!r}",
+                param=f"{path}.call_id",
+            )
+        output = item["output"]
+        parts = [{"type": "text", "text": output}] if isinstance(output, str) else output
+        content = joined(_texts(parts, f"{path}.output", _TEXTS))
+        message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": content}
+        self._add(path, message)
+
+    def _answer(self, path: str) -> dict[str, Any]:
+        """Return the assistant's message that goes on: its reasoning, text and calls are one."""
+        last = self.messages[-1] if self.messages else {}
+        if last.get("role") != "assistant":
+            self._add(path, {"role": "assistant", "content": ""})
+        return self.messages[-1]
+
+    def _add(self, path: str, message: dict[str, Any]) -> None:
+        self.names[f"messages[{len(self.messages)}]"] = path
+        self.messages.append(message)
+
+
+def _texts(parts: Sequence[Mapping[str, Any]], path: str, kinds: frozenset[str]) -> list[str]:
+    for i, part in enumerate(parts):
+        if part["type"] not in kinds:
+            raise Unsupported(
+                f"{path}[{i}].type {part['type'][:40]!r} is not supported here; "
+                f"send {' or '.join(sorted(kinds))}",
+                param=f"{path}[{i}].type",
+            )
+    return [part["text"] for part in parts]
