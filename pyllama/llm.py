@@ -281,8 +281,15 @@ class Llama:
         """Hand several prompts to the engine as one request: all of them are taken, or none.
 
         Prompts that begin alike are computed once, so several answers to one prompt cost little
-        more than one. Returns at once; raises as :meth:`start`.
+        more than one. Returns at once; raises as :meth:`start`, and InvalidRequest for more than
+        can ever be taken together.
         """
+        n_max = self._engine.max_accepted
+        if len(wanted) > n_max:
+            raise InvalidRequest(
+                f"{len(wanted)} answers are asked for and at most {n_max} are computed for one "
+                "request; ask for fewer, or raise --max-queue"
+            )
         request_id = request_id or uuid.uuid4().hex
         rings: queue.SimpleQueue[int] = queue.SimpleQueue()
         generations: list[Generation] = []

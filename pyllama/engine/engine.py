@@ -91,6 +91,11 @@ class Engine:
         return self._state
 
     @property
+    def max_accepted(self) -> int:
+        """Requests that can be accepted at the same time."""
+        return self._max_accepted
+
+    @property
     def n_busy(self) -> int:
         """Slots that compute."""
         return len(self._scheduler.running)
