@@ -1,0 +1,193 @@
+"""Answers in the dictionaries that llama-cpp-python returns: OpenAI's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyllama.generation import Generation
+    from pyllama.llm import Llama
+    from pyllama.results import Completion, Delta, TokenLogprobs, Usage
+
+
+class Shape(Protocol):
+    """How answers of one kind look."""
+
+    prefix: str
+    """Beginning of their ids."""
+
+    def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
+        """Return a whole answer."""
+
+    def chunks(self, head: Mapping[str, Any], generation: Generation) -> Iterator[dict[str, Any]]:
+        """Return an answer as it is made."""
+
+
+class CompletionShape:
+    """OpenAI's ``text_completion``.
+
+    Args:
+        llm: gives tokens their text.
+        before: text to put before the answer.
+        has_logprobs: whether the answer reports how likely its tokens were.
+    """
+
+    prefix = "cmpl"
+
+    def __init__(self, llm: Llama, before: str, *, has_logprobs: bool) -> None:
+        self._llm = llm
+        self._before = before
+        self._has_logprobs = has_logprobs
+
+    def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
+        """Return a whole answer."""
+        choice = self._choice(
+            self._before + completion.text, completion.logprobs, completion.finish_reason
+        )
+        return {
+            **head,
+            "object": "text_completion",
+            "choices": [choice],
+            "usage": _usage(completion.usage),
+        }
+
+    def chunks(self, head: Mapping[str, Any], generation: Generation) -> Iterator[dict[str, Any]]:
+        """Return an answer as it is made."""
+        text = self._before
+        for delta in generation:
+            choice = self._choice(text + delta.text, delta.logprobs, delta.finish_reason)
+            text = ""
+            yield {**head, "object": "text_completion", "choices": [choice]}
+
+    def _choice(
+        self, text: str, logprobs: Sequence[TokenLogprobs], finish_reason: str | None
+    ) -> dict[str, Any]:
+        return {
+            "index": 0,
+            "text": text,
+            "logprobs": self._logprobs(logprobs) if self._has_logprobs else None,
+            "finish_reason": finish_reason,
+        }
+
+    def _logprobs(self, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any]:
+        texts = [_text(self._llm, item.token) for item in logprobs]
+        offsets = [len(self._before)]
+        for text in texts:
+            offsets.append(offsets[-1] + len(text))
+        return {
+            "tokens": texts,
+            "token_logprobs": [item.logprob for item in logprobs],
+            "top_logprobs": [
+                {_text(self._llm, token): logprob for token, logprob in item.top}
+                for item in logprobs
+            ],
+            "text_offset": offsets[:-1],
+        }
+
+
+class ChatShape:
+    """OpenAI's ``chat.completion``.
+
+    Args:
+        llm: gives tokens their text.
+    """
+
+    prefix = "chatcmpl"
+
+    def __init__(self, llm: Llama) -> None:
+        self._llm = llm
+
+    def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
+        """Return a whole answer."""
+        calls = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in completion.tool_calls
+        ]
+        text = completion.text or (None if calls else "")
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if calls:
+            message["tool_calls"] = calls
+        if completion.reasoning:
+            message["reasoning_content"] = completion.reasoning
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": self._logprobs(completion.logprobs),
+            "finish_reason": completion.finish_reason,
+        }
+        return {
+            **head,
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": _usage(completion.usage),
+        }
+
+    def chunks(self, head: Mapping[str, Any], generation: Generation) -> Iterator[dict[str, Any]]:
+        """Return an answer as it is made."""
+        head = {**head, "object": "chat.completion.chunk"}
+        opening = {"index": 0, "delta": {"role": "assistant"}, "logprobs": None}
+        yield {**head, "choices": [{**opening, "finish_reason": None}]}
+        for delta in generation:
+            choice = {
+                "index": 0,
+                "delta": _delta(delta),
+                "logprobs": self._logprobs(delta.logprobs),
+                "finish_reason": delta.finish_reason,
+            }
+            yield {**head, "choices": [choice]}
+
+    def _logprobs(self, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any] | None:
+        if not logprobs:
+            return None
+        return {
+            "content": [
+                {
+                    **self._token(item.token, item.logprob),
+                    "top_logprobs": [self._token(*pair) for pair in item.top],
+                }
+                for item in logprobs
+            ]
+        }
+
+    def _token(self, token: int, logprob: float) -> dict[str, Any]:
+        data = self._llm.piece(token)
+        return {"token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": logprob}
+
+
+def _delta(delta: Delta) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if delta.text:
+        found["content"] = delta.text
+    if delta.reasoning:
+        found["reasoning_content"] = delta.reasoning
+    if delta.tool_calls:
+        found["tool_calls"] = [
+            {
+                "index": call.index,
+                **({"id": call.id, "type": "function"} if call.id else {}),
+                "function": {
+                    **({"name": call.name} if call.name else {}),
+                    "arguments": call.arguments,
+                },
+            }
+            for call in delta.tool_calls
+        ]
+    return found
+
+
+def _text(llm: Llama, token: int) -> str:
+    return llm.piece(token).decode("utf-8", "replace")
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }

@@ -1,0 +1,72 @@
+"""What a response_format may be, and what answers become by it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pyllama.errors import InvalidRequest, InvalidResponse
+from pyllama.structured import ResponseForm
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+class Model:
+    """What a Pydantic model can do, as far as it matters here."""
+
+    def __init__(self, a: int) -> None:
+        self.a = a
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        """Return the schema."""
+        return SCHEMA
+
+    @classmethod
+    def model_validate_json(cls, text: str) -> Model:
+        """Make one; raises ValueError as Pydantic does."""
+        return cls(**json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("given", "schema"),
+    [
+        (SCHEMA, SCHEMA),
+        ({"type": "json_object"}, {"type": "object"}),
+        ({"type": "json_object", "schema": SCHEMA}, SCHEMA),
+        ({"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}, SCHEMA),
+        (Model, SCHEMA),
+    ],
+)
+def test_every_spelling_of_a_form_is_read(given: Any, schema: Any) -> None:
+    """A schema by itself, OpenAI's objects, and a model."""
+    form = ResponseForm.of(given)
+    assert form is not None
+    assert form.schema == schema
+
+
+@pytest.mark.parametrize("given", [None, {"type": "text"}])
+def test_no_form_is_none(given: Any) -> None:
+    """Text has no form."""
+    assert ResponseForm.of(given) is None
+
+
+@pytest.mark.parametrize("given", [5, "json", dict, {"type": "json_schema", "json_schema": {}}])
+def test_what_is_no_form_is_refused(given: Any) -> None:
+    """The error names the field."""
+    with pytest.raises(InvalidRequest) as caught:
+        ResponseForm.of(given)
+    assert str(caught.value.param).startswith("response_format")
+
+
+def test_answers_become_objects() -> None:
+    """Plain data for a schema, an instance for a model; what is neither is an error."""
+    plain, model = ResponseForm.of(SCHEMA), ResponseForm.of(Model)
+    assert plain is not None
+    assert model is not None
+    assert plain.parse('{"a": 1}') == {"a": 1}
+    assert model.parse('{"a": 1}').a == 1
+    with pytest.raises(InvalidResponse):
+        plain.parse("{")
