@@ -89,9 +89,9 @@ _STALL_AFTER = 16  # chunks that every running stream has delivered when the lon
 _ARRIVALS_PER_S = 0.6
 # Short n-grams: a record differs from the one that it copies in every few tokens.
 _LOOKUP = (
-    *("--spec-type", "ngram-simple"),
-    *("--spec-ngram-simple-size-n", "4"),
-    *("--spec-ngram-simple-size-m", "16"),
+    *("--spec-type", "ngram-map-k"),
+    *("--spec-ngram-map-k-size-n", "4"),
+    *("--spec-ngram-map-k-size-m", "16"),
 )
 
 

@@ -101,3 +101,10 @@ def test_memory_that_cannot_go_back_has_no_drafts(
     ):
         assert llm.generate(COUNT, max_tokens=9).timings.draft_n == 0
     assert "speculative decoding is off" in caplog.text
+
+
+def test_probabilities_exclude_drafts(model_path: Path) -> None:
+    """Who asks how likely each token was gets no draft: its tokens would come without."""
+    with Llama(str(model_path), ctx_size=256, parallel=1, threads=2, **DRAFTS) as llm:
+        assert llm.generate(COUNT, max_tokens=9, logprobs=0).timings.draft_n == 0
+        assert llm.generate(COUNT, max_tokens=9).timings.draft_n > 0

@@ -142,7 +142,7 @@ def test_edits_are_the_same_with_drafts_and_without() -> None:
     """The two loads differ in their flags alone; the prompt begins the copy that it asks for."""
     plain, drafts = WORKLOADS["edit"](QUICK)
     assert plain.flags == ()
-    assert drafts.flags[:2] == ("--spec-type", "ngram-simple")
+    assert drafts.flags[:2] == ("--spec-type", "ngram-map-k")
     (first,), (second,) = plain.phases, drafts.phases
     requests = drive(first)[0].requests
     assert requests == drive(second)[0].requests
