@@ -10,7 +10,7 @@ from .client import ClientWatch
 from .streaming import PING_S, EventStream, StreamEncoder, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import falcon
 
@@ -29,16 +29,6 @@ class Encoder(StreamEncoder, Protocol):
         """Return the JSON value of answers that are not streamed."""
 
 
-class Fold(Protocol):
-    """What wants to see an answer from its start."""
-
-    def start(self, generations: Generations) -> None:
-        """Take note of the generations, which were just started."""
-
-    def take(self, delta: Delta) -> None:
-        """Take in a piece of an answer that is not streamed."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to generate, and how to answer."""
@@ -46,8 +36,8 @@ class Order:
     wanted: Sequence[tuple[Prompt, GenerationParams]]
     """One pair for each answer."""
     stream: bool
-    fold: Fold | None = None
-    """Sees the answer of a dialect whose whole object is made of the deltas."""
+    fold: Callable[[Delta], None] | None = None
+    """Is given the deltas of an answer that is not streamed, by a dialect that is made of them."""
     ping_s: float = PING_S
     """Seconds of silence after which a stream sends a ping."""
 
@@ -71,8 +61,6 @@ def answer(
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
     generations = llm.start_all(order.wanted, request_id=encoder.completion_id)
     record.begin(encoder.completion_id, generations.usage.prompt_tokens)
-    if order.fold is not None:
-        order.fold.start(generations)
     watched = Watched(generations, ClientWatch(req.env), record)
     if order.stream:
         resp.content_type = encoder.media_type

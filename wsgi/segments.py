@@ -86,6 +86,11 @@ class Segments:
                 logprobs = delta.logprobs if kind == "text" else ()
                 segment.logprobs.extend(logprobs)
                 yield Grown(segment, text, logprobs)
+        last = self._open
+        if delta.logprobs and not delta.text and last is not None and last.kind == "text":
+            # A token that ends the answer is likely or not, though it has no text.
+            last.logprobs.extend(delta.logprobs)
+            yield Grown(last, "", delta.logprobs)
         if delta.finish_reason is not None:
             yield from self._close(is_cut=delta.finish_reason == "length")
 

@@ -15,10 +15,11 @@ from .client import ClientGone
 from .errors import describe, log_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyllama.generations import Generations
     from pyllama.results import Completion, Delta
 
-    from .answering import Fold
     from .client import ClientWatch
     from .errors import ErrorInfo
     from .request_log import RequestRecord
@@ -86,12 +87,12 @@ class Watched:
             self._n_open -= item[1].finish_reason is not None
         return item
 
-    def collect(self, fold: Fold | None = None) -> list[Completion]:
-        """Return the whole answers, each delta shown to a fold; raises what :meth:`poll` raises."""
+    def collect(self, fold: Callable[[Delta], None] | None = None) -> list[Completion]:
+        """Return the whole answers, each delta given to a fold; raises what :meth:`poll` raises."""
         while not self.is_whole:
             item = self.poll()
             if item is not None and fold is not None:
-                fold.take(item[1])
+                fold(item[1])
         return self.generations.completions
 
     def close(self) -> None:

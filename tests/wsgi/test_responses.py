@@ -277,3 +277,38 @@ def test_failure_in_a_stream_is_told_with_what_there_is(connect: ClientOf) -> No
     assert (item["status"], item["content"][0]["text"]) == ("incomplete", "a")
     assert "secret" not in response.text
     assert llm.generations[0].was_aborted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "n_top"),
+    [
+        ({"include": ["message.output_text.logprobs"]}, 0),
+        ({"include": ["message.output_text.logprobs"], "top_logprobs": 2}, 2),
+        ({"top_logprobs": 2}, 2),
+    ],
+)
+def test_log_probabilities_are_told(
+    client: httpx.Client, llm: FakeLlama, wanted: dict[str, Any], n_top: int
+) -> None:
+    """Each token of the text has its log probability and the likeliest ones, streamed too."""
+    answer = post(client, **wanted).json()
+    assert params(llm).logprobs == n_top
+    assert answer["top_logprobs"] == n_top
+    told = answer["output"][0]["content"][0]["logprobs"]
+    assert [len(entry["top_logprobs"]) for entry in told] == [n_top, n_top]
+    assert all(entry.keys() >= {"token", "bytes", "logprob"} for entry in told)
+    events = [data for _, data in named_events(post(client, **wanted, stream=True).text)]
+    kind = "response.output_text."
+    assert [
+        e for data in events if data["type"] == f"{kind}delta" for e in data["logprobs"]
+    ] == told
+    assert [data["logprobs"] for data in events if data["type"] == f"{kind}done"] == [told]
+    assert events[-1]["response"]["output"][0]["content"][0]["logprobs"] == told
+
+
+def test_log_probability_of_the_end_is_told(connect: ClientOf) -> None:
+    """A token without text, such as the one that ends an answer, is in the list of the text."""
+    client = connect(FakeLlama(["a", ""]))
+    content = post(client, top_logprobs=1).json()["output"][0]["content"][0]
+    assert content["text"] == "a"
+    assert len(content["logprobs"]) == 2

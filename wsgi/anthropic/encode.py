@@ -46,14 +46,11 @@ class MessageEncoder:
         self._params = params
         self._shows_thinking = shows_thinking
         self._segments = Segments()
-        self._generations: Generations
+        self.generations: Generations
+        """They know what the prompt cost; to be set before a stream is read."""
         self._is_started = False
 
-    # ---- a fold: what is seen of an answer, streamed or not -------------------------------------
-
-    def start(self, generations: Generations) -> None:
-        """Keep the generations, which know what the prompt cost."""
-        self._generations = generations
+    # ---- an answer at once --------------------------------------------------------------------
 
     def take(self, delta: Delta) -> None:
         """Take in a piece of an answer that is not streamed."""
@@ -92,7 +89,7 @@ class MessageEncoder:
     def _start_event(self) -> bytes:
         self._is_started = True
         self.ping = _event("ping")
-        return _event("message_start", message=self._message(usage_object(self._generations.usage)))
+        return _event("message_start", message=self._message(usage_object(self.generations.usage)))
 
     def _event_of(self, change: Change) -> bytes:
         segment = change.segment

@@ -27,8 +27,8 @@ class Messages:
         request = parse_messages(read_object(req), llm.defaults)
         prompt = request.conversation.prompt(llm)
         encoder = MessageEncoder(llm.info, request.params, shows_thinking=request.shows_thinking)
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder)
-        answer(req, resp, llm=llm, order=order, encoder=encoder)
+        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder.take)
+        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
 
 
 class TokenCount:

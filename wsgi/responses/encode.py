@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..ids import random_id
+from ..openai.logprobs import ChatLogprobs
 from ..segments import Closed, Opened, Segments
 from .items import finished_item, new_item, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pyllama import Llama
     from pyllama.generations import Generations
-    from pyllama.results import Completion, Delta, ModelInfo
+    from pyllama.results import Completion, Delta, TokenLogprobs
 
     from ..errors import ErrorInfo
     from ..segments import Change, Segment
@@ -28,9 +30,8 @@ class ResponseEncoder:
     """Encodes one answer, whole or streamed; both are made of the same segments.
 
     Args:
-        info: the model.
+        llm: the model.
         repeated: members of the object that say what was asked for.
-        count: returns the number of tokens of a text.
         keep: is given the object of an answer that came to its end.
     """
 
@@ -39,10 +40,9 @@ class ResponseEncoder:
 
     def __init__(
         self,
-        info: ModelInfo,
+        llm: Llama,
         repeated: Mapping[str, Any],
         *,
-        count: Callable[[str], int],
         keep: Callable[[dict[str, Any]], None],
     ) -> None:
         self.completion_id = random_id("resp_")
@@ -50,20 +50,18 @@ class ResponseEncoder:
             "id": self.completion_id,
             "object": "response",
             "created_at": int(time.time()),
-            "model": info.id,
+            "model": llm.info.id,
             **repeated,
         }
-        self._count = count
+        self._llm = llm
+        self._logprobs = ChatLogprobs(llm.piece)
         self._keep = keep
         self._segments = Segments()
         # The ids of the segments' items: a call has two, its own and that of the call.
         self._item_ids: list[str] = []
         self._n_events = 0
 
-    # ---- a fold: what is seen of an answer, streamed or not -------------------------------------
-
-    def start(self, generations: Generations) -> None:
-        """Do nothing: the first events have no numbers in them."""
+    # ---- an answer at once --------------------------------------------------------------------
 
     def take(self, delta: Delta) -> None:
         """Take in a piece of an answer that is not streamed."""
@@ -121,7 +119,7 @@ class ResponseEncoder:
                 item=new_item(segment, item_id),
             )
             if segment.kind != "call":
-                part = part_of(segment, "")
+                part = part_of(segment, "", [])
                 yield self._event(
                     "response.content_part.added", **place, content_index=0, part=part
                 )
@@ -131,26 +129,33 @@ class ResponseEncoder:
             yield self._event(
                 f"response.{_STREAMS[segment.kind]}.delta",
                 **place,
-                **_MEMBERS[segment.kind],
+                **self._members(segment, change.logprobs),
                 delta=change.piece,
             )
 
     def _closing(self, segment: Segment, place: dict[str, Any]) -> Iterator[bytes]:
         done = f"response.{_STREAMS[segment.kind]}.done"
-        members = _MEMBERS[segment.kind]
+        logprobs = self._listed(segment.logprobs)
         if segment.kind == "call":
             yield self._event(done, **place, name=segment.name, arguments=segment.text)
         else:
-            part = part_of(segment, segment.text)
+            members = self._members(segment, segment.logprobs)
+            part = part_of(segment, segment.text, logprobs)
             yield self._event(done, **place, **members, text=segment.text)
             yield self._event("response.content_part.done", **place, content_index=0, part=part)
-        item = finished_item(segment, place["item_id"])
+        item = finished_item(segment, place["item_id"], logprobs)
         yield self._event("response.output_item.done", output_index=segment.index, item=item)
 
     def _event(self, kind: str, **members: Any) -> bytes:
         number, self._n_events = self._n_events, self._n_events + 1
         data = orjson.dumps({"type": kind, "sequence_number": number, **members})
         return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+    def _members(self, segment: Segment, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any]:
+        if segment.kind == "call":
+            return {}
+        listed = {"logprobs": self._listed(logprobs)} if segment.kind == "text" else {}
+        return {"content_index": 0, **listed}
 
     # ---- parts of both ------------------------------------------------------------------------
 
@@ -160,9 +165,13 @@ class ResponseEncoder:
             self._item_ids.append(random_id(_PREFIXES[change.segment.kind]))
         return change
 
+    def _listed(self, logprobs: Sequence[TokenLogprobs]) -> list[Any]:
+        content: list[Any] = self._logprobs.write(logprobs)["content"]
+        return content
+
     def _response(self, status: str, **members: Any) -> dict[str, Any]:
         output = [
-            finished_item(segment, item_id)
+            finished_item(segment, item_id, self._listed(segment.logprobs))
             for segment, item_id in zip(self._segments.all, self._item_ids, strict=True)
         ]
         absent = {"error": None, "incomplete_details": None, "usage": None}
@@ -176,7 +185,9 @@ class ResponseEncoder:
             # The cache takes in every prompt by itself, so none is charged for it.
             "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
             "output_tokens": usage.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": sum(map(self._count, thoughts))},
+            "output_tokens_details": {
+                "reasoning_tokens": sum(len(self._llm.tokenize(text)) for text in thoughts)
+            },
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         }
 
@@ -186,9 +197,4 @@ _STREAMS = {
     "reasoning": "reasoning_text",
     "text": "output_text",
     "call": "function_call_arguments",
-}
-_MEMBERS: dict[str, dict[str, Any]] = {
-    "reasoning": {"content_index": 0},
-    "text": {"content_index": 0, "logprobs": []},
-    "call": {},
 }

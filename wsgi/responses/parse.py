@@ -66,6 +66,9 @@ def parse_responses(
     options: dict[str, Any] = {name: fields[name] for name in _SAMPLING if name in fields}
     if "max_output_tokens" in fields:
         options["max_tokens"] = int(fields["max_output_tokens"])
+    n_top = int(fields.get("top_logprobs", 0))
+    if n_top or "message.output_text.logprobs" in fields.get("include", ()):
+        options["logprobs"] = n_top
     with renamed(_NAMES):
         params = defaults.with_options(**options)
     items, conversation = _conversation(fields, store)
@@ -188,7 +191,7 @@ def _repeated(fields: Mapping[str, Any], params: GenerationParams) -> dict[str, 
         "text": {"format": text.get("format") or {"type": "text"}},
         "tool_choice": fields.get("tool_choice", "auto"),
         "tools": fields.get("tools", []),
-        "top_logprobs": 0,
+        "top_logprobs": params.logprobs or 0,
         "top_p": params.sampling.top_p,
         "truncation": "disabled",
     }

@@ -13,6 +13,5 @@ PROMPT_REFUSALS = (
     Refusal("max_tool_calls", lambda _: True, "no tool is called by the server itself"),
     Refusal("moderation", bool, _LEAVE_OUT),
     Refusal("prompt", bool, "send its text in instructions and input"),
-    Refusal("top_logprobs", bool, _LEAVE_OUT),
     Refusal("truncation", lambda value: value != "disabled", 'send "disabled"'),
 )

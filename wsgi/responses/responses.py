@@ -30,12 +30,11 @@ class Responses:
         request = parse_responses(read_object(req), llm.defaults, self._store)
         prompt = request.conversation.prompt(llm)
         encoder = ResponseEncoder(
-            llm.info,
+            llm,
             request.repeated,
-            count=lambda text: len(llm.tokenize(text)),
             keep=lambda response: self._keep(request, response),
         )
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder)
+        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder.take)
         answer(req, resp, llm=llm, order=order, encoder=encoder)
 
     def on_post_count(self, req: falcon.Request, resp: falcon.Response) -> None:
