@@ -18,6 +18,8 @@ from pyllama.errors import PyllamaError
 _COMMANDS = {
     "compare": "pyllama's server against llama-server under the same load",
     "decode": "one stream over HTTP against llama-bench",
+    "batched": "several streams over HTTP against llama-batched-bench",
+    "reading": "what telling content from tool calls costs a token",
     "logits": "how far logits move when sequences share a batch",
     "scheduler": "what the scheduler costs a step, without a model",
     "random-model": "write a large model of random weights",

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from pyllama.errors import PyllamaError
     from pyllama.generation import Generation
     from pyllama.generations import Generations
-    from pyllama.llm import EngineStatus, Llama, Prompt
+    from pyllama.llm import Llama, Prompt
     from pyllama.params import GenerationParams, SamplingParams
     from pyllama.results import (
         Completion,
         Delta,
+        EngineStatus,
         ModelInfo,
         Timings,
         TokenLogprobs,
@@ -31,7 +32,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 _HOMES = {
     "Completion": "pyllama.results",
     "Delta": "pyllama.results",
-    "EngineStatus": "pyllama.llm",
+    "EngineStatus": "pyllama.results",
     "Generation": "pyllama.generation",
     "GenerationParams": "pyllama.params",
     "Generations": "pyllama.generations",

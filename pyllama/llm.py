@@ -8,7 +8,6 @@ import queue
 import time
 import uuid
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import hub
@@ -18,6 +17,7 @@ from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidReq
 from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
+from pyllama.results import EngineStatus
 from pyllama.sched import Request, Scheduler
 from pyllama.structured import ResponseForm
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
@@ -30,22 +30,11 @@ if TYPE_CHECKING:
     from pyllama.metrics import Metrics
     from pyllama.results import Completion, ModelInfo
     from pyllama.settings import Settings
+    from pyllama.text import AnswerReader
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["EngineStatus", "Llama", "Prompt"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStatus:
-    """What the engine is doing now."""
-
-    state: Literal["ready", "draining", "dead"]
-    n_slots: int
-    n_busy: int
-    """Slots that compute."""
-    n_waiting: int
-    """Accepted requests without a slot."""
+__all__ = ["Llama", "Prompt"]
 
 
 class Llama:
@@ -305,6 +294,10 @@ class Llama:
             raise
         return Generations(generations, rings)
 
+    def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
+        """Return what reads one answer to a prompt: tokens in, content and tool calls out."""
+        return self._open_codec.reader(prompt, params)
+
     def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
         codec = self._open_codec
         codec.prompts.check(prompt.tokens)
@@ -336,7 +329,7 @@ class Llama:
         request: Request,
         ring: Callable[[], None] | None = None,
     ) -> Generation:
-        reader = self._open_codec.reader(prompt, params)
+        reader = self.reader(prompt, params)
         ticket = self._engine.submit(request, ring)
         return Generation(self._engine, ticket, reader, prompt, owner=self)
 

@@ -140,6 +140,18 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What the engine is doing now."""
+
+    state: Literal["ready", "draining", "dead"]
+    n_slots: int
+    n_busy: int
+    """Slots that compute."""
+    n_waiting: int
+    """Accepted requests without a slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """Facts about the loaded model, read from the file."""
 
