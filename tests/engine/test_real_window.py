@@ -64,3 +64,18 @@ def test_common_beginning_says_the_same_with_and_without_the_cache(llm: Llama) -
     assert all(
         "lighthouse wrote 36 words" in a + b.text for a, b in zip(prompts, alone, strict=True)
     )
+
+
+@pytest.mark.parametrize("options", [{"parallel": 2, "ctx_size": 2048}, {"ctx_size": 1024}])
+def test_evicted_state_comes_back_whole(options: dict[str, Any]) -> None:
+    """A prompt that goes on from all of a saved state starts there, and answers as without it."""
+    others = [STORY.replace("keeper", name) for name in ("baker", "tailor")]
+    with Llama(str(gemma.fetch()), threads=2, cache_ram=256, **{"parallel": 1, **options}) as llm:
+        opening = STORY + " On day 36 the keeper"
+        text = opening + ask(llm, opening).text
+        for other in others:
+            llm.generate("A tale. " + other, max_tokens=1)
+        cached, plain = ask(llm, text), ask(llm, text, cache_prompt=False)
+        assert cached.usage.cached_tokens > len(llm.tokenize(opening))
+        assert cached.text == plain.text
+        llm.check_integrity()
