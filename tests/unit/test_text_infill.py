@@ -71,5 +71,5 @@ def test_pieces_of_tokens_are_their_bytes(llm: Llama) -> None:
     """Pieces join to the text, control tokens by their names."""
     tokens = llm.tokenize("naïve <|im_end|>", special=True)
     assert b"".join(map(llm.piece, tokens)).decode() == "naïve <|im_end|>"
-    with pytest.raises(ValueError, match="token id below"):
+    with pytest.raises(ValueError, match="outside of the vocabulary"):
         llm.piece(llm.info.n_vocab)
