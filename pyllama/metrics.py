@@ -63,6 +63,17 @@ class Metrics:
     """Sequences that started from cells of an earlier one."""
     n_started: int
     n_preempted: int
+    n_drafted: int
+    """Tokens guessed ahead by speculative decoding."""
+    n_draft_accepted: int
+    """Those of them that were right."""
+    n_ram_entries: int
+    """Prefixes in the RAM tier."""
+    n_ram_bytes: int
+    n_ram_hits: int
+    """Prefixes that came back from there."""
+    n_ram_tokens: int
+    """Tokens of those prefixes, added up."""
     finished: dict[str, int] = field(default_factory=dict)
     """Ended requests by their reason; those that were aborted are ``cancelled``."""
     n_slots: int

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pyllama.metrics import Histogram, Metrics
-from pyllama.sched import Finished, Started, TokenSampled
+from pyllama.sched import Finished, Started, TokenSampled, Verified
 
 if TYPE_CHECKING:
     from pyllama.sched import BatchPlan, Event, Scheduler, Sequence, StepResult
@@ -29,6 +29,8 @@ class Meter:
         self._n_prefix_hits = 0
         self._n_started = 0
         self._n_preempted = 0
+        self._n_drafted = 0
+        self._n_draft_accepted = 0
         self._n_tokens_max = 0
         self._finished: Counter[str] = Counter()
         self._queue_s = Histogram(_WAITS_S)
@@ -61,6 +63,9 @@ class Meter:
             self._token(sequence, event.now_s)
         elif isinstance(event, Started):
             self._start(event)
+        elif isinstance(event, Verified):
+            self._n_drafted += event.n_drafted
+            self._n_draft_accepted += event.n_accepted
         elif isinstance(event, Finished):
             self.end(sequence, event.reason)
 
@@ -95,7 +100,7 @@ class Meter:
 
     def snapshot(self, scheduler: Scheduler, n_waiting: int) -> Metrics:
         """Return the counts so far, and what the scheduler holds now."""
-        limits = scheduler.limits
+        limits, tier = scheduler.limits, scheduler.tier
         return Metrics(
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
@@ -107,6 +112,12 @@ class Meter:
             n_prefix_hits=self._n_prefix_hits,
             n_started=self._n_started,
             n_preempted=self._n_preempted,
+            n_drafted=self._n_drafted,
+            n_draft_accepted=self._n_draft_accepted,
+            n_ram_entries=len(tier.entries),
+            n_ram_bytes=tier.n_bytes,
+            n_ram_hits=tier.n_hits,
+            n_ram_tokens=tier.n_tokens_restored,
             finished=dict(self._finished),
             n_slots=limits.n_slots,
             n_busy=len(scheduler.running),
