@@ -34,6 +34,8 @@ def test_metrics_are_what_the_engine_counted(connect: ClientOf) -> None:
     assert found["llamacpp:n_busy_slots_per_decode", None] == 3
     assert found["pyllama:requests_ended_total", "stop"] == 6
     assert found["pyllama:prefix_hits_total", None] == 5
+    assert found["pyllama:ram_bytes", None] == 4096
+    assert found["llamacpp:spec_decode_num_accepted_tokens_total", None] == 15
     assert found["pyllama:ttft_seconds_bucket", "0.5"] == 1
     assert found["pyllama:ttft_seconds_bucket", "+Inf"] == found["pyllama:ttft_seconds_count", None]
 

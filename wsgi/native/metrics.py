@@ -90,6 +90,8 @@ class _Snapshot(Collector):
             ("tokens_predicted", "Tokens generated.", now.predicted_tokens),
             ("tokens_predicted_seconds", "Time of steps that only decode.", now.predicted_s),
             ("n_decode", "Batches computed.", now.n_steps),
+            ("spec_decode_num_draft_tokens", "Tokens guessed ahead.", now.n_drafted),
+            ("spec_decode_num_accepted_tokens", "Guesses that were right.", now.n_draft_accepted),
         ):
             yield CounterMetricFamily(f"llamacpp:{name}", text, value)
         per_step = now.n_sequence_steps / now.n_steps if now.n_steps else 0.0
@@ -112,6 +114,8 @@ class _Snapshot(Collector):
         for name, text, value in (
             ("slots", "Slots.", now.n_slots),
             ("kv_cells", "KV cells in all.", now.n_cells),
+            ("ram_entries", "Prefixes in the RAM tier.", now.n_ram_entries),
+            ("ram_bytes", "Size of the RAM tier.", now.n_ram_bytes),
             (
                 "kv_cells_used",
                 "KV cells in use, cached prefixes too.",
@@ -122,6 +126,8 @@ class _Snapshot(Collector):
         for name, text, value in (
             ("requests_started", "Requests that got a slot.", now.n_started),
             ("prefix_hits", "Requests that started from cached cells.", now.n_prefix_hits),
+            ("ram_hits", "Prefixes that came back from the RAM tier.", now.n_ram_hits),
+            ("ram_tokens", "Tokens of those prefixes.", now.n_ram_tokens),
             ("preemptions", "Times a request gave up its cells.", now.n_preempted),
         ):
             yield CounterMetricFamily(f"pyllama:{name}", text, value)
