@@ -193,6 +193,6 @@ def _success(operation: Operation, components: Components) -> dict[str, Any]:
     content = {operation.media_type: {"schema": schema}}
     description = "The answer."
     if operation.is_streamed:
-        content[_SSE] = {"schema": {"type": "string"}}
+        content[_SSE] = {}  # a schema would be that of the whole stream
         description = "The answer, or a stream of events if the body has `stream`."
     return {"description": description, "content": content}

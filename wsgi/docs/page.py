@@ -115,7 +115,7 @@ def _command(
 def _kinds(holder: Mapping[str, Any]) -> str:
     kinds = []
     for kind, content in holder["content"].items():
-        schema = content["schema"]
+        schema = content.get("schema", {})
         told = _type(schema) if "$ref" in schema else escape(kind)
         kinds.append(told)
     return " or ".join(kinds)
