@@ -22,7 +22,8 @@ def test_made_up_requests_are_answered_as_told(
     place: tuple[str, str], pytestconfig: pytest.Config
 ) -> None:
     """Right or wrong, each gets a status, a type and a shape that the document has for it."""
-    app: Any = create_app(Host(FakeLlama()))
+    llm: Any = FakeLlama()
+    app = create_app(Host(llm))
     plan = Plan.of(pytestconfig, len(PLACES), least=20)
     statuses = try_out(DOCUMENT, place, lambda case: case.call(app=app), plan)
     assert len(statuses) >= plan.n_cases
