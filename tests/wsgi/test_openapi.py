@@ -189,6 +189,7 @@ def test_page_tells_every_route_and_schema(client: httpx.Client) -> None:
         assert f"<code>{path}</code>" in page, path
     for name in SCHEMAS:
         assert f'<details id="{name}"' in page
+    assert page.count("<details") == page.count("</details>") > len(SCHEMAS)
     links = set(re.findall(r'href="#([^"]+)"', page))
     assert links
     assert links <= set(re.findall(r'id="([^"]+)"', page))
