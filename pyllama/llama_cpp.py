@@ -120,10 +120,7 @@ class Llama:
             InvalidRequest: something is wrong with an argument.
         """
         if echo and logprobs is not None:
-            raise Unsupported(
-                "echo with logprobs is not supported; engine.generate() has prompt_logprobs",
-                param="echo",
-            )
+            raise Unsupported("echo and logprobs exclude each other here", param="echo")
         constraint = {"grammar": further.pop("grammar", None)}
         params = self._params(
             further,

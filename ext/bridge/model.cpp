@@ -1,6 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
-#include "lazy_memory.h"
+#include "host_memory.h"
 #include "options.h"
 
 #include "fit.h"
@@ -38,6 +38,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
                 path, &mparams, &options->cparams, params.tensor_split, params.tensor_buft_overrides.data(),
                 params.fit_params_target.data(), params.fit_params_min_ctx, nullptr, GGML_LOG_LEVEL_ERROR);
         }
+        pyl::tune_host_memory();
         llama_model * model = llama_model_load_from_file(path, mparams);
         if (model == nullptr) {
             throw std::runtime_error("llama_model_load_from_file refused the file");
@@ -60,7 +61,7 @@ llama_context * pyl_context_new(
         cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
-        pyl::make_host_memory_lazy();
+        pyl::tune_host_memory();
         llama_context * ctx         = llama_init_from_model(model, cparams);
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
