@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of our own."""
+    parser.addoption(
+        "--api-cases",
+        type=int,
+        default=0,
+        metavar="N",
+        help="send N made-up requests, others each time, where a few that are always the same do",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _untuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let no test depend on what was tuned on this machine, nor change it."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Largest request body that is read; more than the longest prompt of any model needs."""
 
+MAX_DEPTH = 200
+"""Most levels of lists and objects. What is read is written again, as a part of an answer or for a
+template, and orjson writes at most 254 levels."""
+
 
 def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """Return the JSON object in a request's body.
@@ -23,7 +27,7 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
     are common, and there is nothing else that these routes take.
 
     Raises:
-        InvalidRequest: the body is empty, not JSON, or no object.
+        InvalidRequest: the body is empty, not JSON, nested too deeply, or no object.
         HTTPContentTooLarge: it is longer than ``limit`` bytes.
     """
     data = _read(req, limit)
@@ -35,7 +39,25 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
         raise InvalidRequest(f"the request body is not valid JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise InvalidRequest("the request body must be a JSON object")
+    # Each level has a bracket: with so few of them there is nothing to look for.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deeper(body, MAX_DEPTH):
+        raise InvalidRequest(f"the request body has more than {MAX_DEPTH} levels of nesting")
     return body
+
+
+def _is_deeper(value: dict[str, Any], limit: int) -> bool:
+    """Return whether a value has more levels than the limit; never recurses."""
+    level: list[Any] = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _read(req: falcon.Request, limit: int) -> bytes:

@@ -39,9 +39,9 @@ class FieldReader:
     """
 
     def __init__(self, schema: Schema, refusals: Sequence[Refusal]) -> None:
-        self._schema = schema
-        self._refusals = {refusal.name: refusal for refusal in refusals}
-        self._known = schema.names | self._refusals.keys()
+        self.schema = schema
+        self.refusals: Mapping[str, Refusal] = {refusal.name: refusal for refusal in refusals}
+        self._known = schema.names | self.refusals.keys()
         self._ignored: set[str] = set()
         self._lock = threading.Lock()
 
@@ -53,15 +53,15 @@ class FieldReader:
             Unsupported: a field asks for what is not done here.
         """
         fields = _normalised(body)
-        self._schema.check(fields)
-        for name in fields.keys() & self._refusals.keys():
-            refusal = self._refusals[name]
+        self.schema.check(fields)
+        for name in fields.keys() & self.refusals.keys():
+            refusal = self.refusals[name]
             if refusal.asks(fields[name]):
                 raise Unsupported(f"{name} is not supported; {refusal.remedy}", param=name)
         unknown = fields.keys() - self._known
         if unknown:
             self._note(unknown)
-        return {name: value for name, value in fields.items() if name in self._schema.names}
+        return {name: value for name, value in fields.items() if name in self.schema.names}
 
     def _note(self, unknown: set[str]) -> None:
         """Log each name once, as far as a bounded memory goes: clients choose the names."""

@@ -40,10 +40,11 @@ class Schema:
     """
 
     def __init__(self, package: str, name: str) -> None:
-        documents = _load(package)
+        documents = load_schemas(package)
         registry: Registry[Any] = Registry().with_resources(
             (key, Resource.from_contents(value)) for key, value in documents.items()
         )
+        self.package, self.name = package, name
         self.document: Mapping[str, Any] = documents[name]
         self.names: frozenset[str] = frozenset(_property_names(self.document, documents))
         """The fields that the schema knows, those of its neighbours included."""
@@ -66,7 +67,8 @@ def json_path(parts: Iterable[str | int]) -> str:
     return path
 
 
-def _load(package: str) -> dict[str, Any]:
+def load_schemas(package: str) -> dict[str, Any]:
+    """Return the documents of a package's ``schemas`` folder by the names of their files."""
     folder = resources.files(package) / "schemas"
     return {
         file.name: json.loads(file.read_text(encoding="utf-8"))

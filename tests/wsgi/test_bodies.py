@@ -121,6 +121,42 @@ def test_body_over_the_limit_is_413(client: httpx.Client, monkeypatch: pytest.Mo
     assert "at most 10 bytes" in response.json()["error"]["message"]
 
 
+def nested(n_levels: int) -> dict[str, Any]:
+    """Return objects in each other, lists among them."""
+    value: dict[str, Any] = {}
+    for level in range(n_levels - 1):
+        value = {"a": value} if level % 2 else {"a": 1, "b": [], "c": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/responses", {"input": "Hi"}),
+        ("/v1/messages", {"messages": MESSAGES, "max_tokens": 5}),
+        (URL, {"messages": MESSAGES}),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_deep_nesting_is_refused_or_written_again(
+    client: httpx.Client, path: str, fields: dict[str, Any], *, stream: bool
+) -> None:
+    """What is accepted can be repeated in an answer, and one level more is refused."""
+    deep = nested(body.MAX_DEPTH - 1)
+    response = client.post(path, json={**fields, "stream": stream, "metadata": deep})
+    assert response.status_code == 200
+    assert "error" not in response.text.replace('"error":null', "")
+    response = client.post(path, json={**fields, "stream": stream, "metadata": {"a": deep}})
+    assert response.status_code == 400
+    assert "200 levels" in response.text
+
+
+def test_many_brackets_are_no_depth(client: httpx.Client) -> None:
+    """A long conversation is not a deep one, nor is a text of brackets."""
+    many = [{"role": "user", "content": "[" * 300}] * 300
+    assert client.post(URL, json={"messages": many}).status_code == 200
+
+
 def request(content: bytes, **environ: Any) -> falcon.Request:
     env = create_environ(method="POST", body="")
     env["wsgi.input"] = io.BytesIO(content)

@@ -28,6 +28,13 @@ def converted(items: Any, **options: Any) -> Any:
     return llm.generations[-1].prompt.source
 
 
+def test_type_without_letters_is_no_message() -> None:
+    """An empty type is one that nobody knows, and not one that was left out."""
+    response = client_of(FakeLlama()).post(URL, json={"input": [USER, {"type": ""}]})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "input[1].type"
+
+
 def test_text_and_instructions_are_messages() -> None:
     """A string is what the user says, and instructions come before it."""
     assert converted("Hi") == [USER]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pyllama.params import GenerationParams
 
-_MESSAGES = FieldReader(Schema(__package__, "messages.json"), PROMPT_REFUSALS)
-_COUNT = FieldReader(Schema(__package__, "count_tokens.json"), PROMPT_REFUSALS)
+MESSAGES_FIELDS = FieldReader(Schema(__package__, "messages.json"), PROMPT_REFUSALS)
+COUNT_FIELDS = FieldReader(Schema(__package__, "count_tokens.json"), PROMPT_REFUSALS)
 
 _SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
 
@@ -46,7 +46,7 @@ class MessagesRequest:
 
 def parse_messages(body: Mapping[str, Any], defaults: GenerationParams) -> MessagesRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
-    fields = _MESSAGES.read(body)
+    fields = MESSAGES_FIELDS.read(body)
     options = {name: _whole(name, fields[name]) for name in _SAMPLING if name in fields}
     if "stop_sequences" in fields:
         options["stop"] = fields["stop_sequences"]
@@ -62,7 +62,7 @@ def parse_messages(body: Mapping[str, Any], defaults: GenerationParams) -> Messa
 
 def parse_count(body: Mapping[str, Any]) -> Conversation:
     """Check a body of ``/v1/messages/count_tokens``; raises :class:`InvalidRequest`."""
-    return _conversation(_COUNT.read(body))
+    return _conversation(COUNT_FIELDS.read(body))
 
 
 def _conversation(fields: Mapping[str, Any]) -> Conversation:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ..host import Host
 
-_TOKENIZE = FieldReader(Schema(__package__, "tokenize.json"), ())
-_DETOKENIZE = FieldReader(Schema(__package__, "detokenize.json"), ())
+TOKENIZE_FIELDS = FieldReader(Schema(__package__, "tokenize.json"), ())
+DETOKENIZE_FIELDS = FieldReader(Schema(__package__, "detokenize.json"), ())
 
 
 class Tokenize:
@@ -29,7 +29,7 @@ class Tokenize:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the ids, or with ids and pieces."""
         llm = self._host.get()
-        fields = _TOKENIZE.read(read_object(req))
+        fields = TOKENIZE_FIELDS.read(read_object(req))
         tokens: list[Any] = llm.tokenize(
             fields["content"],
             add_special=fields.get("add_special", False),
@@ -49,7 +49,7 @@ class Detokenize:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the text, the names of control tokens included."""
         llm = self._host.get()
-        tokens = [int(token) for token in _DETOKENIZE.read(read_object(req))["tokens"]]
+        tokens = [int(token) for token in DETOKENIZE_FIELDS.read(read_object(req))["tokens"]]
         for index, token in enumerate(tokens):
             if not 0 <= token < llm.info.n_vocab:
                 path = f"tokens[{index}]"

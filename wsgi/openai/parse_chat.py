@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyllama import Llama, Prompt
 
-_FIELDS = FieldReader(Schema(__package__, "chat.json"), CHAT_REFUSALS)
+CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), CHAT_REFUSALS)
 
 # Fields that ``Llama.chat_prompt`` takes by the same name.
 _AS_THEY_ARE = (
@@ -59,7 +59,7 @@ class ChatRequest(GenerationFields):
 
 def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
-    fields = _FIELDS.read(body)
+    fields = CHAT_FIELDS.read(body)
     schema_field, options = _form(fields)
     options.update(_tools(fields))
     options.update({name: fields[name] for name in _AS_THEY_ARE if name in fields})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyllama import Llama, Prompt
 
-_FIELDS = FieldReader(Schema(__package__, "completion.json"), COMPLETION_REFUSALS)
+COMPLETION_FIELDS = FieldReader(Schema(__package__, "completion.json"), COMPLETION_REFUSALS)
 
 _MAX_ANSWERS = 1024
 
@@ -59,7 +59,7 @@ class CompletionRequest(GenerationFields):
 
 def parse_completion(body: Mapping[str, Any], llm: Llama) -> CompletionRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
-    fields = _FIELDS.read(body)
+    fields = COMPLETION_FIELDS.read(body)
     logprobs = _logprobs(fields)
     shared = generation_fields(fields, llm, logprobs)
     echo, suffix = fields.get("echo", False), fields.get("suffix", "")

@@ -41,7 +41,7 @@ class Converter:
             Unsupported: it is of a type, or has a part of a type, that is not read here.
             InvalidRequest: it makes no sense where it stands.
         """
-        kind = item.get("type") or "message"
+        kind = item.get("type", "message")
         if kind == "message":
             self._add_message(item, path)
         elif kind == "reasoning":

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from .store import Item, ResponseStore
 
-_RESPONSES = FieldReader(Schema(__package__, "responses.json"), PROMPT_REFUSALS)
-_INPUT_TOKENS = FieldReader(Schema(__package__, "input_tokens.json"), PROMPT_REFUSALS)
+RESPONSES_FIELDS = FieldReader(Schema(__package__, "responses.json"), PROMPT_REFUSALS)
+INPUT_TOKENS_FIELDS = FieldReader(Schema(__package__, "input_tokens.json"), PROMPT_REFUSALS)
 
 # What the library calls these fields.
 _NAMES = {
@@ -62,7 +62,7 @@ def parse_responses(
         InvalidRequest: with the path of the field.
         NotStored: the body goes on from what is not stored.
     """
-    fields = _RESPONSES.read(body)
+    fields = RESPONSES_FIELDS.read(body)
     options: dict[str, Any] = {name: fields[name] for name in _SAMPLING if name in fields}
     if "max_output_tokens" in fields:
         options["max_tokens"] = int(fields["max_output_tokens"])
@@ -84,7 +84,7 @@ def parse_responses(
 
 def parse_input_tokens(body: Mapping[str, Any], store: ResponseStore) -> Conversation:
     """Check a body of ``/v1/responses/input_tokens``; raises as :func:`parse_responses`."""
-    return _conversation(_INPUT_TOKENS.read(body), store)[1]
+    return _conversation(INPUT_TOKENS_FIELDS.read(body), store)[1]
 
 
 def _conversation(

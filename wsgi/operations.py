@@ -1,0 +1,78 @@
+"""What is said of a route beside its code: what its documentation is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import falcon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .fields import FieldReader
+
+_READS = (500, 503)
+_COUNTS = (400, 413, 500, 503)
+_GENERATES = (400, 413, 422, 429, 500, 503)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of a route."""
+
+    summary: str
+    fields: FieldReader | None = None
+    """Reads the body, where there is one."""
+    answer: str | None = None
+    """The shape of the JSON of status 200: a dialect's folder and a definition of its
+    ``schemas/answers.json``, such as ``openai.chat``."""
+    media_type: str = falcon.MEDIA_JSON
+    """That of the answer, if it is no JSON."""
+    is_streamed: bool = False
+    """Whether the answer comes as events if the body has ``stream``."""
+    errors: tuple[int, ...] = ()
+    """Statuses of its errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One resource under all of its paths."""
+
+    paths: tuple[str, ...]
+    """Falcon's templates; the first is the one to use, the others are there for clients that
+    have them built in."""
+    tag: str
+    """The API that it belongs to."""
+    resource: object
+    suffix: str | None = None
+    """That of the resource's responders."""
+    operations: Mapping[str, Operation]
+    """By method. HEAD is not told: where it is, it is GET without the body."""
+
+
+def generates(
+    summary: str, fields: FieldReader, answer: str, *, also: tuple[int, ...] = ()
+) -> dict[str, Operation]:
+    """Return the POST of a route that generates; ``also``: errors beside the usual ones."""
+    operation = Operation(
+        summary=summary,
+        fields=fields,
+        answer=answer,
+        is_streamed=True,
+        errors=(*_GENERATES, *also),
+    )
+    return {"POST": operation}
+
+
+def counts(
+    summary: str, fields: FieldReader, answer: str, *, also: tuple[int, ...] = ()
+) -> dict[str, Operation]:
+    """Return the POST of a route that takes a body and generates nothing."""
+    errors = (*_COUNTS, *also)
+    return {"POST": Operation(summary=summary, fields=fields, answer=answer, errors=errors)}
+
+
+def reads(summary: str, answer: str, *, also: tuple[int, ...] = ()) -> dict[str, Operation]:
+    """Return the GET of a route whose answer is JSON."""
+    return {"GET": Operation(summary=summary, answer=answer, errors=(*_READS, *also))}

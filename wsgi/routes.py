@@ -1,0 +1,204 @@
+"""All routes, each with what is said of it: the application and its documentation are made of this.
+
+A route that is not in this table does not exist, so none can lack its documentation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import falcon
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from .anthropic.messages import Messages, TokenCount
+from .anthropic.parse import COUNT_FIELDS, MESSAGES_FIELDS
+from .docs.page import DocsPage
+from .native.health import Health, Root
+from .native.metrics import MetricsEndpoint
+from .native.tokens import (
+    DETOKENIZE_FIELDS,
+    TOKENIZE_FIELDS,
+    ApplyTemplate,
+    Detokenize,
+    Tokenize,
+)
+from .openai.chat import ChatCompletions
+from .openai.completions import Completions
+from .openai.models import Models
+from .openai.parse_chat import CHAT_FIELDS
+from .openai.parse_completion import COMPLETION_FIELDS
+from .openapi import Document, OpenApi
+from .operations import Operation, Route, counts, generates, reads
+from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
+from .responses.responses import Responses
+
+if TYPE_CHECKING:
+    from .host import Host
+
+_OPENAI, _ANTHROPIC, _NATIVE, _SERVER = "OpenAI", "Anthropic", "llama-server", "server"
+
+
+def routes(host: Host) -> tuple[Route, ...]:
+    """Return the routes of an application that serves a host's model."""
+    served = (*_chat(host), *_responses(host), *_anthropic(host), *_native(host), *_server(host))
+    return (*served, *_documentation(served))
+
+
+def _chat(host: Host) -> tuple[Route, ...]:
+    chat, models = ChatCompletions(host), Models(host)
+    return (
+        Route(
+            paths=("/v1/chat/completions", "/chat/completions"),
+            tag=_OPENAI,
+            resource=chat,
+            operations=generates("The next message of a chat", CHAT_FIELDS, "openai.chat"),
+        ),
+        Route(
+            paths=("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"),
+            tag=_OPENAI,
+            resource=chat,
+            suffix="input_tokens",
+            operations=counts("How many tokens a chat is", CHAT_FIELDS, "openai.input_tokens"),
+        ),
+        Route(
+            paths=("/v1/completions",),
+            tag=_OPENAI,
+            resource=Completions(host),
+            operations=generates("What follows a text", COMPLETION_FIELDS, "openai.completion"),
+        ),
+        Route(
+            paths=("/v1/models", "/models"),
+            tag=_OPENAI,
+            resource=models,
+            operations=reads("The models, of which there is one", "openai.models"),
+        ),
+        Route(
+            # A model's name may hold slashes.
+            paths=("/v1/models/{model_id:path}", "/models/{model_id:path}"),
+            tag=_OPENAI,
+            resource=models,
+            suffix="one",
+            operations=reads("The model, by its name", "openai.model", also=(404,)),
+        ),
+    )
+
+
+def _responses(host: Host) -> tuple[Route, ...]:
+    responses = Responses(host)
+    kept = "responses.response"
+    forget = Operation(summary="Forget an answer", answer="responses.deleted", errors=(404, 500))
+    return (
+        Route(
+            paths=("/v1/responses", "/responses"),
+            tag=_OPENAI,
+            resource=responses,
+            operations=generates("An answer to an input", RESPONSES_FIELDS, kept, also=(404,)),
+        ),
+        Route(
+            paths=("/v1/responses/input_tokens", "/responses/input_tokens"),
+            tag=_OPENAI,
+            resource=responses,
+            suffix="count",
+            operations=counts(
+                "How many tokens an input is",
+                INPUT_TOKENS_FIELDS,
+                "responses.input_tokens",
+                also=(404,),
+            ),
+        ),
+        Route(
+            paths=("/v1/responses/{response_id}", "/responses/{response_id}"),
+            tag=_OPENAI,
+            resource=responses,
+            suffix="one",
+            operations={**reads("An answer that is kept", kept, also=(404,)), "DELETE": forget},
+        ),
+    )
+
+
+def _anthropic(host: Host) -> tuple[Route, ...]:
+    count = "How many tokens a conversation is"
+    return (
+        Route(
+            paths=("/v1/messages",),
+            tag=_ANTHROPIC,
+            resource=Messages(host),
+            operations=generates(
+                "The next message of a conversation", MESSAGES_FIELDS, "anthropic.message"
+            ),
+        ),
+        Route(
+            paths=("/v1/messages/count_tokens",),
+            tag=_ANTHROPIC,
+            resource=TokenCount(host),
+            operations=counts(count, COUNT_FIELDS, "anthropic.input_tokens"),
+        ),
+    )
+
+
+def _native(host: Host) -> tuple[Route, ...]:
+    return (
+        Route(
+            paths=("/tokenize",),
+            tag=_NATIVE,
+            resource=Tokenize(host),
+            operations=counts("A text to token ids", TOKENIZE_FIELDS, "native.tokens"),
+        ),
+        Route(
+            paths=("/detokenize",),
+            tag=_NATIVE,
+            resource=Detokenize(host),
+            operations=counts("Token ids to their text", DETOKENIZE_FIELDS, "native.content"),
+        ),
+        Route(
+            paths=("/apply-template",),
+            tag=_NATIVE,
+            resource=ApplyTemplate(host),
+            operations=counts("A chat to what the model is given", CHAT_FIELDS, "native.prompt"),
+        ),
+    )
+
+
+def _server(host: Host) -> tuple[Route, ...]:
+    metrics = Operation(
+        summary="Counts in Prometheus' text format, with --metrics",
+        media_type=CONTENT_TYPE_PLAIN_0_0_4,
+        errors=(500, 501, 503),
+    )
+    root = Operation(summary="A line that says what answers here", media_type=falcon.MEDIA_TEXT)
+    return (
+        Route(
+            paths=("/health", "/v1/health"),
+            tag=_SERVER,
+            resource=Health(host),
+            operations=reads("Whether requests are taken", "native.health"),
+        ),
+        Route(
+            paths=("/metrics",),
+            tag=_SERVER,
+            resource=MetricsEndpoint(host),
+            operations={"GET": metrics},
+        ),
+        Route(paths=("/",), tag=_SERVER, resource=Root(), operations={"GET": root}),
+    )
+
+
+def _documentation(served: tuple[Route, ...]) -> tuple[Route, ...]:
+    document = Document()
+    page = Operation(summary="The same as a page to read", media_type=falcon.MEDIA_HTML)
+    made = (
+        Route(
+            paths=("/openapi.json",),
+            tag=_SERVER,
+            resource=OpenApi(document),
+            operations={"GET": Operation(summary="This API as an OpenAPI 3.1 document")},
+        ),
+        Route(
+            paths=("/docs",),
+            tag=_SERVER,
+            resource=DocsPage(document),
+            operations={"GET": page},
+        ),
+    )
+    document.routes = (*served, *made)
+    return made
