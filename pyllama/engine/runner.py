@@ -11,6 +11,7 @@ from pyllama._ext.memory import Memory
 from pyllama._ext.sampler import WorkerPool, sample_rows, sample_verify
 from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.engine.state_store import StateStore
+from pyllama.engine.stream_copies import StreamCopies
 from pyllama.sched import (
     CopyCells,
     DropState,
@@ -76,6 +77,7 @@ class LlamaRunner:
         self._is_unified = limits.is_unified
         self._memory = Memory(context)
         self._store = StateStore(context)
+        self._copies = StreamCopies(context, self._memory)
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
         # While rows are sampled the threads that compute a batch have nothing to do.
@@ -84,6 +86,7 @@ class LlamaRunner:
     def run(self, plan: BatchPlan) -> StepResult:
         """Do the plan's memory operations, compute its batch, sample."""
         moves = tuple(move for op in plan.operations if (move := self._apply(op)) is not None)
+        self._copies.forget()
         if any(move.has_failed and isinstance(move.operation, LoadState) for move in moves):
             return StepResult(StepStatus.STATE_LOST, moves=moves)
         if not plan.chunks:
@@ -132,6 +135,7 @@ class LlamaRunner:
 
     def _apply(self, operation: CellOp) -> StateMove | None:
         if isinstance(operation, RemoveCells):
+            self._copies.changed(operation.seq_id)
             self._memory.seq_rm(operation.seq_id, operation.start)
         elif isinstance(operation, CopyCells):
             self._copy(operation)
@@ -140,6 +144,7 @@ class LlamaRunner:
         else:
             move = self._store.move(operation)
             if isinstance(operation, LoadState):
+                self._copies.changed(operation.seq_id)
                 n_tokens = 0 if move.has_failed else operation.n_tokens
                 self._memory.seq_rm(operation.seq_id, n_tokens)
             return move
@@ -151,9 +156,7 @@ class LlamaRunner:
             self._memory.seq_rm(operation.target)
             self._memory.seq_cp(operation.source, operation.target, 0, operation.count)
         else:
-            # Between streams llama.cpp copies all or nothing.
-            self._memory.seq_cp(operation.source, operation.target)
-            self._memory.seq_rm(operation.target, operation.count)
+            self._copies.copy(operation)
 
     def interrupt(self) -> None:
         """Make a running decode return early."""
