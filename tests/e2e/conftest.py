@@ -24,7 +24,9 @@ def server(model_path: Path) -> Iterator[Server]:
         "LLAMA_ARG_MODEL": str(model_path),
         "LLAMA_ARG_CTX_SIZE": str(8 * 2048),
         "LLAMA_ARG_N_PARALLEL": "8",
-        "LLAMA_ARG_THREADS": "2",
+        # Two threads wait for each other by spinning: on a machine that does something else that
+        # takes up to fifty times as long.
+        "LLAMA_ARG_THREADS": "1",
     }
     with Server(*STATUS_APP, environ=environ) as server:
         yield server.ready()

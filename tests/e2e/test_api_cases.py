@@ -29,7 +29,9 @@ def server(model_path: Path) -> Iterator[Server]:
         "LLAMA_ARG_MODEL": str(model_path),
         "LLAMA_ARG_CTX_SIZE": "2048",
         "LLAMA_ARG_N_PARALLEL": "4",
-        "LLAMA_ARG_THREADS": "2",
+        # Two threads wait for each other by spinning: on a machine that does something else that
+        # takes up to fifty times as long.
+        "LLAMA_ARG_THREADS": "1",
         "PYLLAMA_MAX_TOKENS": str(MAX_TOKENS),
     }
     with Server(*STATUS_APP, environ=environ) as server:
