@@ -120,12 +120,12 @@ class PrefillBudget:
         if not plan.chunks:
             # Memory was tidied up, nothing computed: that says nothing of a decode's duration.
             return
-        n_decoding = plan.n_decoding
         prompts = [chunk for chunk in plan.chunks if not chunk.sequence.is_decoding]
+        has_decodes = len(prompts) < len(plan.chunks)
         n_prompt = sum(chunk.count for chunk in prompts)
         if n_prompt == 0:
             self._decode_s += _ALPHA * (duration_s - self._decode_s)
         elif n_prompt >= _MIN_CHUNK:
-            rest_s = max(duration_s - (self._decode_s if n_decoding else 0.0), duration_s * 0.1)
+            rest_s = max(duration_s - (self._decode_s if has_decodes else 0.0), duration_s * 0.1)
             depth = sum(chunk.count * (chunk.start + chunk.count / 2) for chunk in prompts)
             self._cost.observe(n_prompt, depth / n_prompt, rest_s)

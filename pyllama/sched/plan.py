@@ -207,6 +207,8 @@ class PlanBuilder:
             if n_max < 1 or not sequence.is_decoding or not sequence.request.may_draft:
                 continue
             draft = drafter.draft(sequence, n_max)
+            if not draft:
+                continue
             self.chunks[index] = replace(chunk, count=1 + len(draft), draft=draft)
             self.n_tokens_left -= len(draft)
             n_cells_spare -= len(draft)

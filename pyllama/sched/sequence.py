@@ -80,6 +80,8 @@ class Sequence:
 
     def scored_by(self, count: int) -> range:
         """Return which of the next ``count`` positions have to score the token after them."""
+        if self.request.prompt_logprobs is None:
+            return range(0)
         n_scored = len(self.prompt_logprobs)
         end = min(self.n_past + count, n_scored + self.n_unscored)
         return range(min(max(self.n_past, n_scored), end), end)

@@ -137,6 +137,9 @@ class SlotPool:
             n_needed: cells that are wanted even where the tier can save no more in this step.
             keep: an entry of the tier that must not be dropped for it.
         """
+        if self.n_cells_free >= n_free:
+            # Nearly always, and every step asks.
+            return
         for slot in sorted(self.idle(), key=lambda slot: slot.last_used_s):
             if self.n_cells_free >= (n_needed if self.tier.is_spent else n_free):
                 return
