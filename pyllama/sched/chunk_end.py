@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# llama.cpp attends to cells in steps of 256, and its CPU kernel for attention takes 64 rows at
-# once: a chunk that ends between two steps pays for the whole of the last one, and so does the next.
+# llama.cpp attends to cells in steps of 256, and its CPU kernel for attention takes rows by 64: a
+# chunk that ends between two steps pays for the whole of the last one, and so does the next.
 _GRIDS = (256, 64)
 # What of the wanted tokens an even end may cost, and what a prompt's last tokens may exceed them
 # by: to leave a few for another step costs that step's fixed price.
