@@ -269,7 +269,7 @@ def test_an_answer_ends_where_its_grammar_has_no_way_on(
 
 
 def test_a_grammar_that_doubles_its_stacks_ends_its_own_answer(llm: Llama) -> None:
-    """Each x may be followed by a y or a z at the end: unbounded, thirty of them take all memory."""
+    """Each x is answered by a y or a z later: unbounded, thirty of them would take all memory."""
     grammar = 'root ::= "x" root "y" | "x" root "z" | "x"'
     (x,) = llm.tokenize("x")
     free = llm.start(llm.text_prompt("Once upon"), llm.defaults.with_options(max_tokens=12))
