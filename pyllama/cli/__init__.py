@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from pyllama import __version__
-from pyllama.cli import pull, run, serve, tune
+from pyllama.cli import batch, pull, run, serve, tune
 from pyllama.errors import ConfigError, PyllamaError
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -19,6 +19,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "pull": pull.run,
     "tune": tune.run,
     "run": run.run,
+    "batch": batch.run,
 }
 
 
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "  serve [FLAGS]   serve a model over HTTP; the flags are llama-server's\n"
         "  pull REF        fetch a model and print its path\n"
         "  run [REF]       chat with a model in the terminal, or answer one prompt\n"
+        "  batch IN OUT    answer a file of requests, JSON lines in and out\n"
         "  tune [REF]      measure which settings are fastest here, and keep them\n\n"
         "`pyllama COMMAND --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,4 +10,12 @@ from pyllama.settings.sources import (
     n_values,
 )
 
-__all__ = ["Settings", "from_arguments", "from_environment", "from_keywords", "help_text", "is_flag", "n_values"]
+__all__ = [
+    "Settings",
+    "from_arguments",
+    "from_environment",
+    "from_keywords",
+    "help_text",
+    "is_flag",
+    "n_values",
+]

@@ -230,7 +230,9 @@ def _shortened(text: str) -> str:
 
 COMMANDS = (
     Command("/help", "this list", _help, ("/?",)),
-    Command("/clear", "forget the conversation, keep the system prompt", _clear, ("/new", "/reset")),
+    Command(
+        "/clear", "forget the conversation, keep the system prompt", _clear, ("/new", "/reset")
+    ),
     Command("/undo", "forget the last question and its answer", _undo),
     Command("/regenerate", "answer the last question once more", _regenerate, ("/retry",)),
     Command("/history", "what was said", _history),
