@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import ConfigError, UnknownOption
+from pyllama.settings.own import OWN
 
 if TYPE_CHECKING:
     from pyllama.settings import Settings
@@ -26,7 +27,7 @@ class CommandParser(argparse.ArgumentParser):
         self._n_values: dict[str, int] = {}
         super().__init__(allow_abbrev=False, **options)
 
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """Add an option or a positional as argparse does, and remember how it is spelled."""
         action = super().add_argument(*names, **options)
         n_values = 1 if action.nargs is None else 0
@@ -47,10 +48,11 @@ class CommandParser(argparse.ArgumentParser):
         flags: list[str] = []
         rest = iter(arguments)
         for word in rest:
-            name, _, inline = word.partition("=")
+            name = word.partition("=")[0]
             if name in self._n_values:
-                own.append(word)
-                own += _values(rest, 0 if inline else self._n_values[name])
+                values = _values(rest, 0 if "=" in word else self._n_values[name])
+                # In one word: argparse takes no value that begins with a hyphen.
+                own.append("=".join([word, *values]))
             elif word == "-" or not word.startswith("-"):
                 own.append(word)
             else:
@@ -60,9 +62,10 @@ class CommandParser(argparse.ArgumentParser):
         return self.parse_args(own), flags
 
     def _check_spelling(self, name: str) -> None:
-        near = difflib.get_close_matches(name, self._n_values, 1, 0.8)
+        known = [*self._n_values, *(own.arg for own in OWN.values())]
+        near = difflib.get_close_matches(name, known, 1, 0.8)
         if near:
-            # The settings would name the nearest flag of theirs, which is farther away.
+            # llama.cpp's table would name the nearest flag of its own, which is farther away.
             from pyllama.settings import is_flag  # noqa: PLC0415  (as above)
 
             if not is_flag(name):

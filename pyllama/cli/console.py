@@ -49,6 +49,10 @@ class Console:
         self.end_line()
         self.write(f"{text}\n", style)
 
+    def entered(self) -> None:
+        """Know that the person ended the line, which the terminal shows by itself."""
+        self._is_at_start = True
+
     def end_line(self) -> None:
         """Begin a new line, unless the last text ended one."""
         if not self._is_at_start:

@@ -105,8 +105,8 @@ def _parser() -> CommandParser:
     parser = CommandParser(
         prog="pyllama run",
         usage="pyllama run [REF] [OPTIONS] [FLAGS]",
-        description="Chat with a model in the terminal. With --prompt, or with a prompt on standard "
-        "input, answer it on standard output and end.",
+        description="Chat with a model in the terminal. With --prompt, or with a prompt on "
+        "standard input, answer it on standard output and end.",
         epilog="FLAGS are those of `pyllama serve` (--temp 0.7, --max-tokens 100, -c 8192, ...); "
         "here --max-tokens is -1 and --parallel 1 unless they say otherwise.",
     )

@@ -312,8 +312,9 @@ class FakeLlama:
 
     def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
         """Start to play the script once."""
-        self.start_all([(prompt, params)])
-        return self.generations[-1]
+        made = self.start_all([(prompt, params)]).generations[0]
+        assert isinstance(made, FakeGeneration)
+        return made
 
     def status(self) -> FakeStatus:
         """Tell the state."""

@@ -123,8 +123,8 @@ def _parser() -> CommandParser:
         "batch which was stopped goes on where it ended.",
         epilog='A request is OpenAI\'s {"custom_id": ..., "method": "POST", "url": '
         '"/v1/chat/completions", "body": {...}}, or {"id": ..., "messages": [...]} or {"prompt": '
-        "...} with options beside it. FLAGS are those of `pyllama serve`: -m model.gguf, -np 16 for "
-        "sixteen at a time, ...",
+        "...} with options beside it. FLAGS are those of `pyllama serve`, such as -m model.gguf, "
+        "and -np 16 for sixteen at a time.",
     )
     parser.add_argument("input", metavar="IN", help="JSON lines; - is standard input")
     parser.add_argument("output", metavar="OUT", help="JSON lines; - is standard output")

@@ -64,7 +64,7 @@ class Journal:
         if mark != _mark(line.id):
             raise ConfigError(
                 f"{self._path} has results of another input: line {line.index} of this one is "
-                f"{line.id!r}; name another file for the output"
+                f"{line.id!r}; write to another file"
             )
         return True
 
@@ -136,7 +136,7 @@ class Journal:
 
     def _foreign(self, number: int) -> ConfigError:
         return ConfigError(
-            f"{self._path}, line {number}, is no result of a batch; name another file for the output"
+            f"{self._path}, line {number}, is no result of a batch; write to another file"
         )
 
 

@@ -32,7 +32,7 @@ class Source:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            self._file: BinaryIO = _standard_input() if path == STANDARD else Path(path).open("rb")
+            self._file = _open(path)
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
 
@@ -71,7 +71,9 @@ class Source:
             pass
 
 
-def _standard_input() -> BinaryIO:
+def _open(path: str) -> BinaryIO:
+    if path != STANDARD:
+        return Path(path).open("rb")
     # A file object of its own: a thread may still wait in it when Python ends, and Python's own
     # must be free by then.
     return os.fdopen(os.dup(sys.stdin.fileno()), "rb")

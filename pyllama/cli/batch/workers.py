@@ -152,7 +152,7 @@ class Workers:
         while True:
             try:
                 return begin(line, self._llm)
-            except QueueFull as error:
+            except QueueFull as error:  # noqa: PERF203  (a retry, and a rare one)
                 # The engine counts an answer for a moment after its end.
                 if self._is_stopped:
                     raise

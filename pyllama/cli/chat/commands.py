@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CHAT_OPTIONS = ("reasoning_budget", "reasoning_effort")
 
 
-class Leave(Exception):  # noqa: N818  (no error)
+class Leave(Exception):
     """The person ends the chat."""
 
 

@@ -44,7 +44,9 @@ class PlainEditor:
         self._console.end_line()
         self._console.write(prompt)
         line = sys.stdin.readline()
-        self._console.write("" if line.endswith("\n") else "\n")
+        if line.endswith("\n"):
+            self._console.entered()
+        self._console.end_line()
         if not line:
             raise EOFError
         return line.rstrip("\n")
@@ -55,14 +57,16 @@ class RichEditor:
 
     Args:
         history: the file of what was typed; None keeps it for this chat only.
+        has_color: whether anything may be coloured.
     """
 
-    def __init__(self, history: Path | None) -> None:
-        # Loaded here: nothing else that the command does needs it, and it takes a tenth of a second.
+    def __init__(self, history: Path | None, *, has_color: bool = True) -> None:
+        # Loaded here: no other command needs it, and it takes a tenth of a second.
         from prompt_toolkit import PromptSession  # noqa: PLC0415
         from prompt_toolkit.completion import WordCompleter  # noqa: PLC0415
         from prompt_toolkit.history import FileHistory, History, InMemoryHistory  # noqa: PLC0415
         from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent  # noqa: PLC0415
+        from prompt_toolkit.output import ColorDepth  # noqa: PLC0415
 
         kept: History = InMemoryHistory() if history is None else FileHistory(str(history))
         keys = KeyBindings()
@@ -78,6 +82,7 @@ class RichEditor:
             completer=WordCompleter([command.name for command in COMMANDS], sentence=True),
             complete_while_typing=False,
             prompt_continuation=_CONTINUED,
+            color_depth=None if has_color else ColorDepth.DEPTH_1_BIT,
         )
 
     def read(self, prompt: str) -> str:
@@ -89,7 +94,8 @@ def make_editor(console: Console, *, keeps_history: bool) -> Editor:
     """Return the best editor for where a chat happens."""
     if console.is_dumb or not sys.stdout.isatty():
         return PlainEditor(console)
-    return RichEditor(_history_file() if keeps_history else None)
+    history = _history_file() if keeps_history else None
+    return RichEditor(history, has_color=console.has_color)
 
 
 def read_input(editor: Editor) -> str:
