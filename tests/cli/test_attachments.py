@@ -20,7 +20,7 @@ def write(path: Path, data: bytes) -> str:
 
 
 def test_a_text_is_shown_with_its_name(tmp_path: Path) -> None:
-    """The model sees which file it is, and where it begins and ends; a mark at its start is none."""
+    """The model sees which file it is, where it begins and ends, and no byte order mark."""
     found = attach(write(tmp_path / "a.ts", "\ufeffnär\n".encode()), LLM, max_tokens=100)
     assert (found.text, found.n_tokens, found.is_cut) == ("när\n", 4, False)
     assert found.quoted == "a.ts:\n```\nnär\n\n```"

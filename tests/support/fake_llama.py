@@ -312,9 +312,8 @@ class FakeLlama:
 
     def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
         """Start to play the script once."""
-        made = self.start_all([(prompt, params)]).generations[0]
-        assert isinstance(made, FakeGeneration)
-        return made
+        made: Any = self.start_all([(prompt, params)]).generations[0]
+        return made  # type: ignore[no-any-return]
 
     def status(self) -> FakeStatus:
         """Tell the state."""
