@@ -31,6 +31,7 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._is_at_end = False
         try:
             self._file = _open(path)
         except OSError as error:
@@ -55,6 +56,7 @@ class Source:
             if data.strip():
                 yield index, data
             index += 1
+        self._is_at_end = True
 
     def is_same_file(self, path: Path) -> bool:
         """Tell whether this is the file at a path."""
@@ -63,8 +65,9 @@ class Source:
         return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
 
     def close(self) -> None:
-        """Close the file; idempotent."""
-        self._file.close()
+        """Close the file; idempotent. Standard input stays open for whoever still waits for it."""
+        if self._path != STANDARD or self._is_at_end:
+            self._file.close()
 
     def _skip_line(self) -> None:
         while (data := self._file.readline(_BLOCK)) and not data.endswith(b"\n"):

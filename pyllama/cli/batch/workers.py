@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyllama.generation import Generation
 
 _PATIENCE_S = 0.1
-_JOIN_S = 5.0
 # Results that wait for one before them, for each worker.
 _DEPTH = 16
 
@@ -72,19 +71,21 @@ class Workers:
             self._collect(write, interrupt, is_ordered=is_ordered)
         finally:
             self._stop()
-            for thread in threads:
-                if self._running:
-                    thread.join(_JOIN_S)
 
     def _collect(
         self, write: Callable[[Result], None], interrupt: Interrupt, *, is_ordered: bool
     ) -> None:
         n_open, n_written = self._n_workers, 0
         early: dict[int, Result] = {}
-        while n_open and not interrupt.is_set:
+        while n_open:
+            if interrupt.is_set:
+                self._stop()
             try:
                 item = self._out.get(timeout=_PATIENCE_S)
             except queue.Empty:
+                if self._is_stopped and not self._running:
+                    # A thread that still waits for input has nothing to say.
+                    return
                 continue
             if item is None:
                 n_open -= 1
@@ -159,6 +160,9 @@ class Workers:
                 time.sleep(min(error.retry_after_s, _PATIENCE_S))
 
     def _stop(self) -> None:
+        """Take no more lines, and end the answers in the making."""
+        if self._is_stopped:
+            return
         self._is_stopped = True
         for generation in list(self._running):
             generation.close()
