@@ -31,7 +31,8 @@ def read_prompt(given: str | None, attached: Sequence[str]) -> str:
         if len(data) > _MAX_STDIN:
             raise ConfigError(f"the prompt on standard input is larger than {_MAX_STDIN} bytes")
         try:
-            prompt = data.decode("utf-8-sig")
+            # As a shell does with what a command prints: the end of the last line is no text.
+            prompt = data.decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise ConfigError(f"the prompt on standard input is not UTF-8: {error}") from error
     if not prompt.strip():

@@ -49,11 +49,11 @@ def test_a_prompt_is_answered_on_stdout_alone(llm: FakeLlama, capsys: Captured) 
 
 
 def test_a_prompt_comes_through_a_pipe(llm: FakeLlama, stdin: io.BytesIO, capsys: Captured) -> None:
-    """Without --prompt standard input is the prompt."""
+    """Without --prompt standard input is the prompt, less the end of its last line."""
     llm.script = ["a\n"]
     fill(stdin, "\ufeffWho är you?\n".encode())
     assert cli.main(["run"]) == 0
-    assert asked(llm).source[-1]["content"] == "Who är you?\n"
+    assert asked(llm).source[-1]["content"] == "Who är you?"
     assert capsys.readouterr().out == "a\n"
 
 
