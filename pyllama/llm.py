@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import errors, hub
 from pyllama import settings as settings_module
+from pyllama.card import ModelCard
 from pyllama.embeddings import EmbeddingRequests
 from pyllama.engine import load, make_sampler, start_engine
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
@@ -70,6 +71,7 @@ class Llama:
         self._n_slots = loaded.limits.n_slots
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
+            self.card = ModelCard.of(self.info, self._codec)
         except BaseException:
             loaded.close()
             raise

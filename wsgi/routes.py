@@ -22,6 +22,12 @@ from .native.tokens import (
     Detokenize,
     Tokenize,
 )
+from .ollama.chat import OllamaChat
+from .ollama.encode import NDJSON
+from .ollama.generate import Generate
+from .ollama.models import SHOW_FIELDS, Running, Show, Tags, Version
+from .ollama.parse_chat import CHAT_FIELDS as OLLAMA_CHAT_FIELDS
+from .ollama.parse_generate import GENERATE_FIELDS
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -35,12 +41,14 @@ from .responses.responses import Responses
 if TYPE_CHECKING:
     from .host import Host
 
-_OPENAI, _ANTHROPIC, _NATIVE, _SERVER = "OpenAI", "Anthropic", "llama-server", "server"
+_OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
+_NATIVE, _SERVER = "llama-server", "server"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
-    served = (*_chat(host), *_responses(host), *_anthropic(host), *_native(host), *_server(host))
+    openai = (*_chat(host), *_responses(host))
+    served = (*openai, *_anthropic(host), *_ollama(host), *_native(host), *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -133,6 +141,36 @@ def _anthropic(host: Host) -> tuple[Route, ...]:
             resource=TokenCount(host),
             operations=counts(count, COUNT_FIELDS, "anthropic.input_tokens"),
         ),
+    )
+
+
+def _ollama(host: Host) -> tuple[Route, ...]:
+    chat = generates(
+        "The next message of a chat",
+        OLLAMA_CHAT_FIELDS,
+        "ollama.chat",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    text = generates(
+        "An answer to a text",
+        GENERATE_FIELDS,
+        "ollama.generated",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
+    resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
+        (("/api/chat/ollama", "/api/chat"), OllamaChat(host), chat),
+        (("/api/generate",), Generate(host), text),
+        (("/api/tags",), Tags(host), reads("The models, of which there is one", "ollama.tags")),
+        (("/api/ps",), Running(host), reads("The models in memory", "ollama.running")),
+        (("/api/show",), Show(host), show),
+        (("/api/version",), Version(host), reads("The server's version", "ollama.version")),
+    )
+    return tuple(
+        Route(paths=paths, tag=_OLLAMA, resource=resource, operations=operations)
+        for paths, resource, operations in resources
     )
 
 
