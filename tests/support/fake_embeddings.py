@@ -1,13 +1,16 @@
-"""An embedding context without a model, in which an input's vector is made of its tokens."""
+"""Embeddings without a model: a context, and what ``Llama.start_embed`` returns."""
 
 from __future__ import annotations
 
 import threading
+import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyllama.engine.embedding_context import EmbeddingContext, Pooling
+from pyllama.errors import InvalidRequest
+from pyllama.results import Embedding, Embeddings
 from pyllama.sched import Piece
 
 
@@ -56,4 +59,60 @@ class FakeEmbeddingContext(EmbeddingContext):
         self.gate.set()
 
     def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeEmbeddings:
+    """Embeddings that are there after a while: a vector is the length of its input, and one.
+
+    Attributes:
+        options: what they were asked for with.
+        is_closed: whether nobody waits for them.
+    """
+
+    def __init__(self, inputs: Sequence[Any], options: Mapping[str, Any], wait_s: float) -> None:
+        self.inputs = inputs
+        self.options = options
+        self.is_closed = False
+        self._due_s = time.monotonic() + wait_s
+
+    @classmethod
+    def of(
+        cls, inputs: str | Sequence[Any], *, wait_s: float, param: str = "input", **options: Any
+    ) -> FakeEmbeddings:
+        """Take what ``Llama.start_embed`` takes; refuse what it refuses."""
+        if not inputs:
+            raise InvalidRequest(f"{param} must not be empty", param=param)
+        if isinstance(inputs, str) or all(type(item) is int for item in inputs):
+            inputs = [inputs]
+        if not all(isinstance(item, (str, list)) and item for item in inputs):
+            raise InvalidRequest(f"{param}[0] must be a text", param=f"{param}[0]")
+        return cls(inputs, options, wait_s)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """One for each character."""
+        return sum(map(len, self.inputs))
+
+    def poll(self, timeout_s: float) -> bool:
+        """Wait for them."""
+        time.sleep(min(max(self._due_s - time.monotonic(), 0.0), timeout_s))
+        return time.monotonic() >= self._due_s
+
+    def result(self) -> Embeddings:
+        """Return them."""
+        return Embeddings(
+            data=tuple(
+                Embedding(rows=(array("f", [len(item), 1.0]),), n_tokens=len(item))
+                for item in self.inputs
+            ),
+            prompt_tokens=self.prompt_tokens,
+            queue_ms=1.0,
+            compute_ms=2.0,
+        )
+
+    def __enter__(self) -> FakeEmbeddings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.is_closed = True

@@ -25,6 +25,7 @@ from pyllama.results import (
 from pyllama.settings.settings import Settings
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
+from tests.support.fake_embeddings import FakeEmbeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -278,6 +279,8 @@ class FakeLlama:
         self.stop_sequence: str | None = None
         self.state: Literal["ready", "draining", "dead"] = "ready"
         self.generations: list[FakeGeneration] = []
+        self.embed_s = 0.0
+        self.embeddings: list[FakeEmbeddings] = []
         self.is_closed = False
 
     def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> FakePrompt:
@@ -335,6 +338,13 @@ class FakeLlama:
         """Start to play the script once."""
         self.start_all([(prompt, params)])
         return self.generations[-1]
+
+    def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> FakeEmbeddings:
+        """Start to embed."""
+        if self.start_error is not None:
+            raise self.start_error
+        self.embeddings.append(FakeEmbeddings.of(inputs, wait_s=self.embed_s, **options))
+        return self.embeddings[-1]
 
     def status(self) -> FakeStatus:
         """Tell the state."""

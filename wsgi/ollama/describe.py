@@ -61,8 +61,14 @@ def details(info: ModelInfo) -> dict[str, Any]:
 def capabilities(llm: Llama) -> list[str]:
     """Return what requests may ask of a model, in Ollama's words."""
     card = llm.card
-    can = {"tools": card.can_call, "insert": card.can_infill, "thinking": card.can_think}
-    return ["completion", *(name for name, is_there in can.items() if is_there)]
+    can = {
+        "completion": llm.info.can_generate,
+        "tools": card.can_call,
+        "insert": card.can_infill,
+        "thinking": card.can_think,
+        "embedding": llm.info.pooling != "rank",
+    }
+    return [name for name, is_there in can.items() if is_there]
 
 
 def parameters(llm: Llama) -> str:
