@@ -23,10 +23,11 @@ class Room:
         self.limits = limits
         self.runner = FakeRunner(limits)
         self.stops = 0
+        self.embeddings = FakeEmbeddingContext()
         self.engine = Engine(
             self.runner,
             Scheduler(limits, step_s=0.05),
-            Embedder(FakeEmbeddingContext, step_s=0.05),
+            Embedder(lambda: self.embeddings, step_s=0.05),
             max_queue=max_queue,
             on_stop=self._count_stop,
         )
