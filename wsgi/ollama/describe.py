@@ -62,11 +62,11 @@ def capabilities(llm: Llama) -> list[str]:
     """Return what requests may ask of a model, in Ollama's words."""
     card = llm.card
     can = {
-        "completion": llm.info.can_generate,
+        # Every model embeds; clients that find both take it for one that does nothing else.
+        "completion" if llm.info.can_generate else "embedding": True,
         "tools": card.can_call,
         "insert": card.can_infill,
         "thinking": card.can_think,
-        "embedding": llm.info.pooling != "rank",
     }
     return [name for name, is_there in can.items() if is_there]
 
