@@ -16,6 +16,7 @@ from pyllama.params import GenerationParams
 from pyllama.results import (
     Completion,
     Delta,
+    EngineStatus,
     FinishReason,
     ModelInfo,
     Timings,
@@ -81,16 +82,6 @@ class FakeCard:
         tokens = ["a", "b"] if arrays else None
         license_ = "none at all"
         return {"general.license": license_, "fake.block_count": 2, "tokenizer.tokens": tokens}
-
-
-@dataclass(frozen=True, slots=True)
-class FakeStatus:
-    """The state of the engine."""
-
-    state: Literal["ready", "draining", "dead"] = "ready"
-    n_slots: int = 4
-    n_busy: int = 0
-    n_waiting: int = 0
 
 
 class FakeGeneration:
@@ -346,9 +337,9 @@ class FakeLlama:
         self.embeddings.append(FakeEmbeddings.of(inputs, wait_s=self.embed_s, **options))
         return self.embeddings[-1]
 
-    def status(self) -> FakeStatus:
+    def status(self) -> EngineStatus:
         """Tell the state."""
-        return FakeStatus(state=self.state)
+        return EngineStatus(state=self.state, n_slots=4, n_busy=0, n_waiting=0)
 
     def metrics(self) -> Metrics:
         """Return some counts."""
