@@ -60,10 +60,12 @@ def details(info: ModelInfo) -> dict[str, Any]:
 
 def capabilities(llm: Llama) -> list[str]:
     """Return what requests may ask of a model, in Ollama's words."""
+    if not llm.info.can_generate:
+        # Every model embeds, but to clients the word means one that does nothing else.
+        return ["embedding"]
     card = llm.card
     can = {
-        # Every model embeds; clients that find both take it for one that does nothing else.
-        "completion" if llm.info.can_generate else "embedding": True,
+        "completion": True,
         "tools": card.can_call,
         "insert": card.can_infill,
         "thinking": card.can_think,
