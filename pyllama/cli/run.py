@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyllama.cli.arguments import CommandParser, read_settings
 from pyllama.cli.console import Console
+from pyllama.cli.schema import read_schema
 from pyllama.errors import ConfigError, Unsupported
 from pyllama.hub.reference import KINDS
 from pyllama.hub.report import is_terminal, say
@@ -84,21 +83,6 @@ def _chat_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.think is not None:
         options["enable_thinking"] = args.think == "on"
     return options
-
-
-def read_schema(path: str) -> Any:
-    """Read a JSON schema from a file.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds no schema.
-    """
-    try:
-        schema = json.loads(Path(path).expanduser().read_text("utf-8"))
-    except (OSError, RuntimeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"cannot read a JSON schema from {path}: {error}") from error
-    if not isinstance(schema, (dict, bool)):
-        raise ConfigError(f"{path} holds no JSON schema, which is an object")
-    return schema
 
 
 def _parser() -> CommandParser:

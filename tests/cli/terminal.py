@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import sys
+import termios
 import time
 
 _STEP_S = 0.1
@@ -30,6 +33,7 @@ class TerminalSession:
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             os.execve(sys.executable, argv, environ)  # noqa: S606
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._unread = b""
         self._status: int | None = None
 

@@ -10,7 +10,7 @@ from pyllama.cli.batch.journal import Journal
 from pyllama.cli.batch.lines import read_line
 from pyllama.cli.batch.results import Result, failed
 from pyllama.cli.batch.source import MAX_LINE, Source
-from pyllama.errors import ConfigError, InvalidRequest
+from pyllama.errors import ConfigError, InvalidRequest, PyllamaError
 
 DONE = b'{"index":0,"id":"a","text":"x"}\n{"index":2,"error":{"code":"x"}}\n'
 OPENAI = b'{"index":1,"id":"batch_req_1","custom_id":"b","response":{},"error":null}\n'
@@ -100,6 +100,16 @@ def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
             Journal(str(path))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_a_full_disk_is_an_error() -> None:
+    """What cannot be written is reported, and the file is closed all the same."""
+    journal = Journal("/dev/full")
+    with pytest.raises(PyllamaError, match=r"cannot write /dev/full: .*space"):
+        journal.write(Result(index=1, data=OPENAI, is_failure=False))
+    journal.close()
+    journal.close()
+
+
 def test_the_input_is_numbered_by_its_lines(tmp_path: Path) -> None:
     """Blank lines count, but are no requests; the last line needs no end."""
     path = tmp_path / "in"
@@ -121,6 +131,15 @@ def test_a_line_without_an_end_is_no_danger(tmp_path: Path) -> None:
     (_, first), (index, second) = source.lines()
     assert len(first) == MAX_LINE + 1
     assert (index, second) == (1, b"next\n")
+    source.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file")
+def test_an_input_that_breaks_off_is_an_error() -> None:
+    """A file that opens but cannot be read is named."""
+    source = Source("/proc/self/mem")
+    with pytest.raises(PyllamaError, match="cannot read /proc/self/mem"):
+        next(source.lines())
     source.close()
 
 

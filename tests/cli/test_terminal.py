@@ -81,6 +81,22 @@ def test_rows_colours_and_figures(start: Start) -> None:
     assert session.end() == 0
 
 
+def test_a_batch_shows_how_far_it_is(model_path: Path, tmp_path: Path) -> None:
+    """A bar counts the lines, those of an earlier run among them; the figures follow it."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.write_text('{"prompt": "a", "max_tokens": 2}\n\n' * 3, "utf-8")
+    output.write_text('{"index":0,"text":"x"}\n', "utf-8")
+    arguments = ["batch", str(source), str(output), "-m", str(model_path), "-t", "2"]
+    session = TerminalSession(arguments, "xterm")
+    try:
+        assert "1/3" in session.until("3/3")
+        session.until("2 lines, 0 of them failed; 4 tokens")
+        session.until("1 were there")
+        assert session.end() == 0
+    finally:
+        session.close()
+
+
 def test_ctrl_d_leaves(start: Start) -> None:
     """The end of the input is the end of the chat."""
     session = start("--no-color", term="dumb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from array import array
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import orjson
 
 from pyllama.cli.batch.source import STANDARD
-from pyllama.errors import ConfigError
+from pyllama.errors import ConfigError, PyllamaError
 
 if TYPE_CHECKING:
     from pyllama.cli.batch.lines import Line
@@ -69,26 +70,38 @@ class Journal:
         return True
 
     def write(self, result: Result) -> None:
-        """Add a result. It survives the process at once, the machine within a second."""
-        self._file.write(result.data)
+        """Add a result. It survives the process at once, the machine within a second.
+
+        Raises:
+            PyllamaError: the disk is full, or the like.
+            BrokenPipeError: nobody reads any more.
+        """
+        try:
+            self._write(result.data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise PyllamaError(f"cannot write {self._path}: {error}") from error
+
+    def close(self) -> None:
+        """Bring everything to the disk, and close the file; idempotent."""
+        if not self._is_standard and not self._file.closed:
+            with self._file:
+                self._sync()
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[self._file.write(data) :]
         if self._is_standard:
             self._file.flush()
         elif time.monotonic() - self._synced_s >= _SYNC_S:
-            self.sync()
+            self._sync()
 
-    def sync(self) -> None:
-        """Wait until what was written is on the disk."""
-        if not self._is_standard:
+    def _sync(self) -> None:
+        """Wait until what was written is on the disk; a pipe or a device has none."""
+        if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             os.fsync(self._file.fileno())
-            self._synced_s = time.monotonic()
-
-    def close(self) -> None:
-        """Bring everything to the disk, and close the file."""
-        if self._is_standard:
-            self._file.flush()
-        elif not self._file.closed:
-            self.sync()
-            self._file.close()
+        self._synced_s = time.monotonic()
 
     def _open(self) -> BinaryIO:
         if self._is_standard:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyllama.errors import ConfigError
+from pyllama.errors import ConfigError, PyllamaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,16 @@ class Source:
         """Yield each line that is not blank with its number from 0.
 
         Of one that is too long the beginning comes, one byte longer than allowed.
+
+        Raises:
+            PyllamaError: the file cannot be read any further.
         """
+        try:
+            yield from self._lines()
+        except OSError as error:
+            raise PyllamaError(f"cannot read {self._path}: {error}") from error
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
         index = 0
         while data := self._file.readline(MAX_LINE + 1):
             if len(data) > MAX_LINE and not data.endswith(b"\n"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyllama.cli.chat.conversation import Conversation
+from pyllama.cli.schema import read_schema
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
 
@@ -129,8 +130,6 @@ def _set(chat: Chat, argument: str) -> None:
 
 
 def _format(chat: Chat, argument: str) -> None:
-    from pyllama.cli.run import read_schema  # noqa: PLC0415  (it imports this module's room)
-
     if argument == "off":
         chat.options.pop("json_schema", None)
     elif argument == "json":
