@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import hub
 from pyllama import settings as settings_module
+from pyllama.card import ModelCard
 from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
@@ -68,6 +69,7 @@ class Llama:
         self._n_slots = loaded.limits.n_slots
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
+            self.card = ModelCard.of(self.info, self._codec)
         except BaseException:
             loaded.context.close()
             raise

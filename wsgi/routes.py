@@ -22,6 +22,12 @@ from .native.tokens import (
     Detokenize,
     Tokenize,
 )
+from .ollama.chat import OllamaChat
+from .ollama.encode import NDJSON
+from .ollama.generate import Generate
+from .ollama.models import SHOW_FIELDS, Running, Show, Tags, Version
+from .ollama.parse_chat import CHAT_FIELDS as OLLAMA_CHAT_FIELDS
+from .ollama.parse_generate import GENERATE_FIELDS
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
 from .openai.models import Models
@@ -43,20 +49,15 @@ from .webui.uploads import UploadStore
 if TYPE_CHECKING:
     from .host import Host
 
-_OPENAI, _ANTHROPIC, _NATIVE, _SERVER = "OpenAI", "Anthropic", "llama-server", "server"
-_WEBUI = "web UI"
+_OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
+_WEBUI, _NATIVE, _SERVER = "web UI", "llama-server", "server"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
-    served = (
-        *_chat(host),
-        *_responses(host),
-        *_anthropic(host),
-        *_native(host),
-        *_webui(host),
-        *_server(host),
-    )
+    openai = (*_chat(host), *_responses(host))
+    others = (*_anthropic(host), *_ollama(host), *_webui(host), *_native(host))
+    served = (*openai, *others, *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -152,6 +153,36 @@ def _anthropic(host: Host) -> tuple[Route, ...]:
     )
 
 
+def _ollama(host: Host) -> tuple[Route, ...]:
+    chat = generates(
+        "The next message of a chat",
+        OLLAMA_CHAT_FIELDS,
+        "ollama.chat",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    text = generates(
+        "An answer to a text",
+        GENERATE_FIELDS,
+        "ollama.generated",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
+    resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
+        (("/api/chat/ollama",), OllamaChat(host), chat),
+        (("/api/generate",), Generate(host), text),
+        (("/api/tags",), Tags(host), reads("The models, of which there is one", "ollama.tags")),
+        (("/api/ps",), Running(host), reads("The models in memory", "ollama.running")),
+        (("/api/show",), Show(host), show),
+        (("/api/version",), Version(host), reads("The server's version", "ollama.version")),
+    )
+    return tuple(
+        Route(paths=paths, tag=_OLLAMA, resource=resource, operations=operations)
+        for paths, resource, operations in resources
+    )
+
+
 def _native(host: Host) -> tuple[Route, ...]:
     return (
         Route(
@@ -186,9 +217,9 @@ def _webui(host: Host) -> tuple[Route, ...]:
         Route(
             paths=("/api/chat",),
             tag=_WEBUI,
-            resource=ApiChat(WebChat(host, sessions, uploads)),
+            resource=ApiChat(OllamaChat(host), WebChat(host, sessions, uploads)),
             operations=generates(
-                "The next message of a chat, as events unless `stream` is false",
+                "As events, the next message of a chat; a body with a `model` is Ollama's",
                 WEBUI_CHAT_FIELDS,
                 "webui.chat",
                 also=(404,),

@@ -69,6 +69,21 @@ class FakePrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class FakeCard:
+    """What the model says of itself."""
+
+    template: str = "{{ messages }}"
+    can_call: bool = True
+    can_think: bool = True
+    can_infill: bool = True
+
+    def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
+        tokens = ["a", "b"] if arrays else None
+        license_ = "none at all"
+        return {"general.license": license_, "fake.block_count": 2, "tokenizer.tokens": tokens}
+
+
+@dataclass(frozen=True, slots=True)
 class FakeStatus:
     """The state of the engine."""
 
@@ -166,6 +181,11 @@ class FakeGeneration:
         return tuple(fake_logprobs(token, n_top) for token in self.prompt.tokens[1:])
 
     @property
+    def tokens(self) -> list[int]:
+        """One for each step so far."""
+        return [FIRST_TOKEN + i for i in range(self._n_tokens)]
+
+    @property
     def usage(self) -> Usage:
         """What it cost."""
         return Usage(
@@ -251,6 +271,7 @@ class FakeLlama:
         metrics: bool = False,
     ) -> None:
         self.info = INFO
+        self.card = FakeCard()
         self.settings = Settings(metrics=metrics)
         self.n_ctx = 4096
         self.defaults = GenerationParams()
