@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from tests.support.serving import Server
@@ -130,7 +131,7 @@ def test_a_schema_holds_the_answer(page: httpx.Client) -> None:
     """What the page asks to be JSON of a form is that."""
     schema = {"type": "object", "properties": {"a": {"const": "<b>"}}, "required": ["a"]}
     told = stream(page, "Answer.", jsonSchema=schema, maxTokens=50)
-    assert text_of(told).replace(" ", "") == '{"a":"<b>"}'
+    assert orjson.loads(text_of(told)) == {"a": "<b>"}
 
 
 def test_request_ids_and_figures_are_in_the_log(single: Server, page: httpx.Client) -> None:
@@ -164,6 +165,7 @@ def test_a_file_above_the_limit_is_refused_as_it_comes(
 ) -> None:
     """501 MiB are a 413; they are never in memory, and nothing stays on the disk."""
     n_pieces = 501
+    files = set(folder.rglob("upload_*"))
     before_bytes = rss_bytes(single)
     peak_bytes = before_bytes
 
@@ -183,9 +185,9 @@ def test_a_file_above_the_limit_is_refused_as_it_comes(
     assert str(LIMIT) in response.json()["error"]
     peak_bytes = max(peak_bytes, rss_bytes(single))
     assert peak_bytes - before_bytes < MARGIN_BYTES
-    files = [file.stat().st_size for file in folder.rglob("upload_*")]
-    assert sum(files) < len(PIECE)
-    assert page.get("/health").status_code == 200
+    assert set(folder.rglob("upload_*")) == files
+    # On another connection: gunicorn closes one on which it left a body unread.
+    assert httpx.get(f"{single.url}/health").status_code == 200
 
 
 def test_a_large_file_is_taken_without_memory(single: Server, page: httpx.Client) -> None:
