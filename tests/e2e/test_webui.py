@@ -101,7 +101,7 @@ def test_two_pages_stream_at_once_and_a_third_is_told_its_place(
     are_begun = threading.Barrier(3)
 
     def read(number: int) -> None:
-        asked = body(f"Write a story about {number} cats.", maxTokens=300)
+        asked = body(f"Write a story about {number} cats.", maxTokens=150)
         with (
             httpx.Client(base_url=single.url, timeout=60) as client,
             client.stream("POST", "/api/chat", json=asked) as response,
