@@ -13,7 +13,7 @@ from pyllama.text import Answer
 
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
-    from pyllama.engine.engine import Ticket
+    from pyllama.engine.ticket import Ticket
     from pyllama.results import QueuePlace, TokenLogprobs
     from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt

@@ -13,6 +13,8 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from .anthropic.messages import Messages, TokenCount
 from .anthropic.parse import COUNT_FIELDS, MESSAGES_FIELDS
 from .docs.page import DocsPage
+from .native.embeddings import EMBEDDINGS_FIELDS as ROWS_FIELDS
+from .native.embeddings import EmbeddingRows
 from .native.health import Health, Root
 from .native.metrics import MetricsEndpoint
 from .native.tokens import (
@@ -23,6 +25,8 @@ from .native.tokens import (
     Tokenize,
 )
 from .ollama.chat import OllamaChat
+from .ollama.embed import EMBED_FIELDS, Embed, SingleEmbedding
+from .ollama.embed import EMBEDDINGS_FIELDS as EMBEDDING_FIELDS
 from .ollama.encode import NDJSON
 from .ollama.generate import Generate
 from .ollama.models import SHOW_FIELDS, Running, Show, Tags, Version
@@ -30,6 +34,7 @@ from .ollama.parse_chat import CHAT_FIELDS as OLLAMA_CHAT_FIELDS
 from .ollama.parse_generate import GENERATE_FIELDS
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
+from .openai.embeddings import EMBEDDINGS_FIELDS, EmbeddingVectors
 from .openai.models import Models
 from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
@@ -83,6 +88,14 @@ def _chat(host: Host) -> tuple[Route, ...]:
             tag=_OPENAI,
             resource=Completions(host),
             operations=generates("What follows a text", COMPLETION_FIELDS, "openai.completion"),
+        ),
+        Route(
+            paths=("/v1/embeddings",),
+            tag=_OPENAI,
+            resource=EmbeddingVectors(host),
+            operations=counts(
+                "What texts mean, as vectors", EMBEDDINGS_FIELDS, "openai.embeddings", also=(429,)
+            ),
         ),
         Route(
             paths=("/v1/models", "/models"),
@@ -169,10 +182,18 @@ def _ollama(host: Host) -> tuple[Route, ...]:
         also=(404,),
         stream_type=NDJSON,
     )
+    embed = counts(
+        "What texts mean, as vectors", EMBED_FIELDS, "ollama.embeddings", also=(404, 429)
+    )
+    embedding = counts(
+        "What a text means, as a vector", EMBEDDING_FIELDS, "ollama.embedding", also=(404, 429)
+    )
     show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
     resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
         (("/api/chat/ollama",), OllamaChat(host), chat),
         (("/api/generate",), Generate(host), text),
+        (("/api/embed",), Embed(host), embed),
+        (("/api/embeddings",), SingleEmbedding(host), embedding),
         (("/api/tags",), Tags(host), reads("The models, of which there is one", "ollama.tags")),
         (("/api/ps",), Running(host), reads("The models in memory", "ollama.running")),
         (("/api/show",), Show(host), show),
@@ -186,6 +207,14 @@ def _ollama(host: Host) -> tuple[Route, ...]:
 
 def _native(host: Host) -> tuple[Route, ...]:
     return (
+        Route(
+            paths=("/embeddings", "/embedding"),
+            tag=_NATIVE,
+            resource=EmbeddingRows(host),
+            operations=counts(
+                "What texts mean, or their tokens", ROWS_FIELDS, "native.embeddings", also=(429,)
+            ),
+        ),
         Route(
             paths=("/tokenize",),
             tag=_NATIVE,

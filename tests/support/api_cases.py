@@ -130,6 +130,11 @@ def likely(document: Mapping[str, Any]) -> dict[str, Any]:
     schemas["responses.prompt"]["properties"].pop("previous_response_id")
     ollama = schemas["ollama.common"]["properties"]
     ollama["model"] = schemas["ollama.show"]["properties"]["model"] = {"enum": [MODEL]}
+    for name in ("ollama.embed", "ollama.embeddings"):
+        schemas[name]["properties"]["model"] = {"enum": [MODEL]}
+    inputs = {"anyOf": [{**text, "minLength": 1}, {"type": "array", "items": token, "minItems": 1}]}
+    schemas["openai.embeddings"]["properties"]["input"] = inputs
+    schemas["native.embeddings"]["properties"]["content"] = inputs
     schemas["ollama.options"]["properties"]["stop"]["items"] = {**text, "minLength": 1}
     for name in ("context", "template", "images"):
         schemas["ollama.generate"]["properties"].pop(name)

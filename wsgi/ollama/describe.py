@@ -60,9 +60,17 @@ def details(info: ModelInfo) -> dict[str, Any]:
 
 def capabilities(llm: Llama) -> list[str]:
     """Return what requests may ask of a model, in Ollama's words."""
+    if not llm.info.can_generate:
+        # Every model embeds, but to clients the word means one that does nothing else.
+        return ["embedding"]
     card = llm.card
-    can = {"tools": card.can_call, "insert": card.can_infill, "thinking": card.can_think}
-    return ["completion", *(name for name, is_there in can.items() if is_there)]
+    can = {
+        "completion": True,
+        "tools": card.can_call,
+        "insert": card.can_infill,
+        "thinking": card.can_think,
+    }
+    return [name for name, is_there in can.items() if is_there]
 
 
 def parameters(llm: Llama) -> str:
