@@ -14,7 +14,7 @@ from pyllama import errors, hub
 from pyllama import settings as settings_module
 from pyllama.card import ModelCard
 from pyllama.embeddings import EmbeddingRequests
-from pyllama.engine import load, make_sampler, start_engine
+from pyllama.engine import device_names, load, make_sampler, start_engine
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.generations import Generations
@@ -68,6 +68,7 @@ class Llama:
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
+        self.devices: tuple[str, ...] = device_names()
         self._n_slots = loaded.limits.n_slots
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)

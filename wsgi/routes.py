@@ -39,21 +39,33 @@ from .openai.models import Models
 from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
-from .operations import Operation, Route, counts, generates, reads
+from .operations import Operation, Route, counts, generates, reads, uploads_a_file
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
+from .webui.api_chat import ApiChat
+from .webui.chat import WebChat
+from .webui.models import LOAD_FIELDS, ModelList, ModelLoad
+from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
+from .webui.queue_status import QueueStatus
+from .webui.render import RENDER_FIELDS, Render, RenderStyle
+from .webui.sessions import Sessions, SessionStore
+from .webui.upload import UploadEndpoint
+from .webui.uploads import UploadStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .host import Host
 
 _OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
-_NATIVE, _SERVER = "llama-server", "server"
+_WEBUI, _NATIVE, _SERVER = "web UI", "llama-server", "server"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
     openai = (*_chat(host), *_responses(host))
-    served = (*openai, *_anthropic(host), *_ollama(host), *_native(host), *_server(host))
+    others = (*_anthropic(host), *_ollama(host), *_webui(host), *_native(host))
+    served = (*openai, *others, *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -180,7 +192,7 @@ def _ollama(host: Host) -> tuple[Route, ...]:
     )
     show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
     resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
-        (("/api/chat/ollama", "/api/chat"), OllamaChat(host), chat),
+        (("/api/chat/ollama",), OllamaChat(host), chat),
         (("/api/generate",), Generate(host), text),
         (("/api/embed",), Embed(host), embed),
         (("/api/embeddings",), SingleEmbedding(host), embedding),
@@ -223,6 +235,41 @@ def _native(host: Host) -> tuple[Route, ...]:
             resource=ApplyTemplate(host),
             operations=counts("A chat to what the model is given", CHAT_FIELDS, "native.prompt"),
         ),
+    )
+
+
+def _webui(host: Host) -> tuple[Route, ...]:
+    sessions, uploads = SessionStore(), UploadStore()
+    chat = ApiChat(OllamaChat(host), WebChat(host, sessions, uploads))
+    answered = generates(
+        "As events, the next message of a chat; a body with a `model` is Ollama's",
+        WEBUI_CHAT_FIELDS,
+        "webui.chat",
+        also=(404,),
+    )
+    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    gone = "webui.deleted_session"
+    forget = Operation(summary="Forget a session", answer=gone, errors=(400, 404, 500))
+    models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
+    load = counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,))
+    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
+    queue = reads("Whether requests wait", "webui.queue")
+    upload = uploads_a_file("A file for a message", "webui.upload")
+    render = counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered")
+    resources: tuple[tuple[str, object, str | None, Mapping[str, Operation]], ...] = (
+        ("/api/chat", chat, None, answered),
+        ("/api/sessions", Sessions(sessions), None, {"POST": new}),
+        ("/api/sessions/{session_id}", Sessions(sessions), "one", {"DELETE": forget}),
+        ("/api/queue/status", QueueStatus(host), None, queue),
+        ("/api/models", ModelList(host), None, {"GET": models}),
+        ("/api/models/load", ModelLoad(host), None, load),
+        ("/api/upload", UploadEndpoint(host, uploads), None, upload),
+        ("/api/render", Render(), None, render),
+        ("/api/render/style.css", RenderStyle(), None, {"GET": style}),
+    )
+    return tuple(
+        Route(paths=(path,), tag=_WEBUI, resource=resource, suffix=suffix, operations=operations)
+        for path, resource, suffix, operations in resources
     )
 
 

@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyllama.engine.meter import Meter
-from pyllama.engine.stream import Failed, TokenStream
+from pyllama.engine.stream import Failed
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
-from pyllama.sched import BatchPlan, Finished, Request
+from pyllama.results import QueuePlace
+from pyllama.sched import BatchPlan, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pyllama.engine.embedder import Embedder, EmbeddingJob
     from pyllama.engine.runner import Runner
     from pyllama.metrics import Metrics
-    from pyllama.sched import Event, Scheduler, Sequence
+    from pyllama.sched import Event, Request, Scheduler, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -34,19 +36,6 @@ class EngineState(enum.Enum):
     READY = "ready"
     DRAINING = "draining"
     DEAD = "dead"
-
-
-class Ticket:
-    """A request's place in the engine: what its owner holds to read and to abort it."""
-
-    __slots__ = ("abort_reason", "request", "sequence", "stream")
-
-    def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
-        self.request = request
-        self.stream = TokenStream(ring)
-        self.abort_reason = "cancelled"
-        # Set and read by the engine thread only.
-        self.sequence: Sequence | None = None
 
 
 class Engine:
@@ -78,7 +67,8 @@ class Engine:
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._tickets: dict[Sequence, Ticket] = {}
         self._lock = threading.Lock()
-        self._n_accepted = 0
+        # In the order of their acceptance.
+        self._accepted: dict[Ticket | EmbeddingJob, None] = {}
         self._state = EngineState.READY
         self._plan = BatchPlan()
         self._is_stopping = False
@@ -107,7 +97,20 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Accepted requests that have no slot yet."""
-        return max(self._n_accepted - self.n_busy - self._embedder.n_jobs, 0)
+        return max(len(self._accepted) - self.n_busy - self._embedder.n_jobs, 0)
+
+    def place(self, ticket: Ticket) -> QueuePlace | None:
+        """Return where a request waits, or None where it computes, has ended or is about to start.
+
+        Counted at this moment, and never waits for the engine.
+        """
+        with self._lock:
+            waiting = [held for held in self._accepted if isinstance(held, Ticket)]
+        waiting = [other for other in waiting if other.is_waiting]
+        waiting = waiting[max(self._scheduler.limits.n_slots - self.n_busy, 0) :]
+        if ticket not in waiting:
+            return None
+        return QueuePlace(position=waiting.index(ticket) + 1, n_waiting=len(waiting))
 
     def metrics(self) -> Metrics:
         """Return what was done so far."""
@@ -198,20 +201,20 @@ class Engine:
         if error is not None:
             raise EngineError(str(error)) from error
 
-    def _accept(self, handler: Callable[[Any], None], argument: object) -> None:
+    def _accept(self, handler: Callable[[Any], None], held: Ticket | EmbeddingJob) -> None:
         with self._lock:
             if self._state is EngineState.DEAD:
                 raise EngineError("the engine has stopped")
             if self._state is EngineState.DRAINING:
                 raise Draining("the server is shutting down")
-            if self._n_accepted >= self._max_accepted:
+            if len(self._accepted) >= self._max_accepted:
                 raise QueueFull(
                     f"all slots are busy and {self._max_accepted} requests are accepted"
                 )
-            self._n_accepted += 1
+            self._accepted[held] = None
             self._idle.clear()
             # Within the lock: once the state is DEAD nobody reads what comes later.
-            self._inbox.put((handler, argument))
+            self._inbox.put((handler, held))
 
     def _is_long_step_of(self, ticket: Ticket) -> bool:
         plan = self._plan
@@ -302,7 +305,7 @@ class Engine:
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.stream.is_closed:
-            self._release_place()
+            self._release_place(ticket)
             return
         sequence = self._scheduler.add(ticket.request)
         ticket.sequence = sequence
@@ -322,7 +325,7 @@ class Engine:
             self._end_job(job, Cancelled("the request was aborted"))
 
     def _end_job(self, job: EmbeddingJob, error: EngineError | Cancelled | None = None) -> None:
-        self._release_place()
+        self._release_place(job)
         job.end(error)
         reason = "embedded" if job.error is None else "error"
         self._meter.count(reason if not isinstance(job.error, Cancelled) else "cancelled")
@@ -357,12 +360,12 @@ class Engine:
     def _forget(self, ticket: Ticket) -> None:
         if ticket.sequence is not None:
             del self._tickets[ticket.sequence]
-        self._release_place()
+        self._release_place(ticket)
 
-    def _release_place(self) -> None:
+    def _release_place(self, held: Ticket | EmbeddingJob) -> None:
         with self._lock:
-            self._n_accepted -= 1
-            if self._n_accepted == 0:
+            del self._accepted[held]
+            if not self._accepted:
                 self._idle.set()
 
     def _die(self, error: EngineError | Cancelled) -> None:

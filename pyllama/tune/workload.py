@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from pyllama.engine import Embedder, Engine, Failed, LoadedModel, make_runner, make_sampler
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
 from pyllama.sched import Finished, Request, Scheduler, Started, TokenSampled

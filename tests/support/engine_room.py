@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyllama.engine import Embedder, Engine, Failed
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.sched import Finished, Limits, Scheduler, TokenSampled
 from tests.support.builders import request
 from tests.support.fake_embeddings import FakeEmbeddingContext

@@ -19,6 +19,7 @@ from pyllama.results import (
     EngineStatus,
     FinishReason,
     ModelInfo,
+    QueuePlace,
     Timings,
     TokenLogprobs,
     Usage,
@@ -98,6 +99,7 @@ class FakeGeneration:
         self.stop_sequence: str | None = None
         self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
         """Those of each step, in place of made-up ones."""
+        self.queue_place: QueuePlace | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -268,6 +270,7 @@ class FakeLlama:
         self.card = FakeCard()
         self.settings = Settings(metrics=metrics)
         self.n_ctx = 4096
+        self.devices = ("CPU",)
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error
