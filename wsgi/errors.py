@@ -39,6 +39,7 @@ from .host import LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
 from .responses.store import NotStored
+from .webui.errors import UnknownSession, is_webui, webui_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +73,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
     NotStored: (404, "not_found_error"),
+    UnknownSession: (404, "not_found_error"),
     ModelNotServed: (404, "not_found_error"),
 }
 
@@ -147,6 +149,8 @@ def dialect_of(path: str) -> str:
     """Return whose shape the errors of a path have: the name of a dialect's folder."""
     if is_anthropic(path):
         return "anthropic"
+    if is_webui(path):
+        return "webui"
     return "ollama" if is_ollama(path) else "openai"
 
 
@@ -154,6 +158,7 @@ _SHAPES: Mapping[str, Callable[[ErrorInfo], dict[str, Any]]] = {
     "anthropic": anthropic_error,
     "ollama": ollama_error,
     "openai": openai_error,
+    "webui": webui_error,
 }
 
 

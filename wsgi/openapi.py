@@ -40,6 +40,15 @@ _ERRORS = {
     501: "The server was started without it.",
     503: "The model is loading, or the server shuts down; Retry-After says when to try again.",
 }
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
+        }
+    },
+}
 # By the type of a stream: when there is one.
 _STREAMS = {
     "text/event-stream": "if the body has `stream`, a stream of events",
@@ -169,6 +178,8 @@ def _operation(route: Route, method: str, path: str, components: Components) -> 
         told["x-alias-of"] = _FIELD.sub(r"{\1}", route.paths[0])
     if operation.fields is not None:
         told["requestBody"] = _body(operation.fields, components)
+    elif operation.takes_file:
+        told["requestBody"] = _FORM
     shape = components.refer(f"{__package__}.{dialect_of(path)}", "answers.json", "error")
     for status in sorted(operation.errors):
         told["responses"][str(status)] = {

@@ -34,21 +34,30 @@ from .openai.models import Models
 from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
-from .operations import Operation, Route, counts, generates, reads
+from .operations import Operation, Route, counts, generates, reads, uploads_a_file
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
+from .webui.api_chat import ApiChat
+from .webui.chat import WebChat
+from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
+from .webui.queue_status import QueueStatus
+from .webui.render import RENDER_FIELDS, Render, RenderStyle
+from .webui.sessions import Sessions, SessionStore
+from .webui.upload import UploadEndpoint
+from .webui.uploads import UploadStore
 
 if TYPE_CHECKING:
     from .host import Host
 
 _OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
-_NATIVE, _SERVER = "llama-server", "server"
+_WEBUI, _NATIVE, _SERVER = "web UI", "llama-server", "server"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
     openai = (*_chat(host), *_responses(host))
-    served = (*openai, *_anthropic(host), *_ollama(host), *_native(host), *_server(host))
+    others = (*_anthropic(host), *_ollama(host), *_webui(host), *_native(host))
+    served = (*openai, *others, *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -161,7 +170,7 @@ def _ollama(host: Host) -> tuple[Route, ...]:
     )
     show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
     resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
-        (("/api/chat/ollama", "/api/chat"), OllamaChat(host), chat),
+        (("/api/chat/ollama",), OllamaChat(host), chat),
         (("/api/generate",), Generate(host), text),
         (("/api/tags",), Tags(host), reads("The models, of which there is one", "ollama.tags")),
         (("/api/ps",), Running(host), reads("The models in memory", "ollama.running")),
@@ -193,6 +202,65 @@ def _native(host: Host) -> tuple[Route, ...]:
             tag=_NATIVE,
             resource=ApplyTemplate(host),
             operations=counts("A chat to what the model is given", CHAT_FIELDS, "native.prompt"),
+        ),
+    )
+
+
+def _webui(host: Host) -> tuple[Route, ...]:
+    sessions, uploads = SessionStore(), UploadStore()
+    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
+    forget = Operation(
+        summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
+    )
+    return (
+        Route(
+            paths=("/api/chat",),
+            tag=_WEBUI,
+            resource=ApiChat(OllamaChat(host), WebChat(host, sessions, uploads)),
+            operations=generates(
+                "As events, the next message of a chat; a body with a `model` is Ollama's",
+                WEBUI_CHAT_FIELDS,
+                "webui.chat",
+                also=(404,),
+            ),
+        ),
+        Route(
+            paths=("/api/sessions",),
+            tag=_WEBUI,
+            resource=Sessions(sessions),
+            operations={"POST": new},
+        ),
+        Route(
+            paths=("/api/sessions/{session_id}",),
+            tag=_WEBUI,
+            resource=Sessions(sessions),
+            suffix="one",
+            operations={"DELETE": forget},
+        ),
+        Route(
+            paths=("/api/queue/status",),
+            tag=_WEBUI,
+            resource=QueueStatus(host),
+            operations=reads("Whether requests wait", "webui.queue"),
+        ),
+        Route(
+            paths=("/api/upload",),
+            tag=_WEBUI,
+            resource=UploadEndpoint(host, uploads),
+            operations=uploads_a_file("A file for a message", "webui.upload"),
+        ),
+        Route(
+            paths=("/api/render",),
+            tag=_WEBUI,
+            resource=Render(),
+            operations=counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered"),
+        ),
+        Route(
+            paths=("/api/render/style.css",),
+            tag=_WEBUI,
+            resource=RenderStyle(),
+            operations={"GET": style},
         ),
     )
 

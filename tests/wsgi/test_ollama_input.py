@@ -14,7 +14,7 @@ from wsgi.ollama.parse import OPTION_FIELDS
 from wsgi.ollama.parse_chat import CHAT_FIELDS
 from wsgi.ollama.parse_generate import GENERATE_FIELDS
 
-GENERATE, CHAT = "/api/generate", "/api/chat"
+GENERATE, CHAT = "/api/generate", "/api/chat/ollama"
 HI = {"role": "user", "content": "Hi"}
 
 

@@ -64,7 +64,7 @@ def test_other_model_is_not_found_before_anything_streams(
     assert response.json()["error"].startswith(f"model {name!r} not found")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "/api/chat"])
 @pytest.mark.parametrize("body", [{}, {"model": None}, {"model": ""}, {"model": " "}])
 def test_name_is_required(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
     """A body without a name is a 400 that asks for it."""

@@ -36,7 +36,7 @@ OPERATIONS = [
 BODIES = [
     (path, told["requestBody"]["content"]["application/json"]["schema"])
     for path, _, told in OPERATIONS
-    if "requestBody" in told
+    if "application/json" in told.get("requestBody", {}).get("content", ())
 ]
 
 
@@ -162,7 +162,8 @@ def test_errors_are_told_in_the_shape_of_their_route(client: httpx.Client) -> No
     }
     assert schemas["/v1/messages"].endswith("anthropic.answers.error")
     assert schemas["/v1/responses"].endswith("openai.answers.error")
-    assert schemas["/api/chat"].endswith("ollama.answers.error")
+    assert schemas["/api/chat/ollama"].endswith("ollama.answers.error")
+    assert schemas["/api/chat"].endswith("webui.answers.error")
     check_answer("/api/chat", "post", client.post("/api/chat", json={}))
     check_answer("/v1/messages", "post", client.post("/v1/messages", json={}))
 
