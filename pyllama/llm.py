@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from pyllama import hub
 from pyllama import settings as settings_module
 from pyllama.card import ModelCard
-from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
+from pyllama.engine import Engine, LlamaRunner, cache_bytes, device_names, load, make_sampler
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.generations import Generations
@@ -66,6 +66,8 @@ class Llama:
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
+        # What ggml can compute on, accelerators before the CPU.
+        self.devices: tuple[str, ...] = device_names()
         self._n_slots = loaded.limits.n_slots
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)

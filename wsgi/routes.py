@@ -39,6 +39,7 @@ from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
 from .webui.chat import WebChat
+from .webui.models import LOAD_FIELDS, ModelList, ModelLoad
 from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
 from .webui.queue_status import QueueStatus
 from .webui.render import RENDER_FIELDS, Render, RenderStyle
@@ -209,6 +210,7 @@ def _native(host: Host) -> tuple[Route, ...]:
 def _webui(host: Host) -> tuple[Route, ...]:
     sessions, uploads = SessionStore(), UploadStore()
     new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
     style = Operation(summary="The colours of code in that HTML", media_type="text/css")
     forget = Operation(
         summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
@@ -243,6 +245,18 @@ def _webui(host: Host) -> tuple[Route, ...]:
             tag=_WEBUI,
             resource=QueueStatus(host),
             operations=reads("Whether requests wait", "webui.queue"),
+        ),
+        Route(
+            paths=("/api/models",),
+            tag=_WEBUI,
+            resource=ModelList(host),
+            operations={"GET": models},
+        ),
+        Route(
+            paths=("/api/models/load",),
+            tag=_WEBUI,
+            resource=ModelLoad(host),
+            operations=counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,)),
         ),
         Route(
             paths=("/api/upload",),

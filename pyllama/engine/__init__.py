@@ -2,7 +2,7 @@
 
 from pyllama.engine.engine import Engine, EngineState
 from pyllama.engine.host_memory import cache_bytes
-from pyllama.engine.loader import LoadedModel, another, load
+from pyllama.engine.loader import LoadedModel, another, device_names, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
@@ -18,6 +18,7 @@ __all__ = [
     "TokenStream",
     "another",
     "cache_bytes",
+    "device_names",
     "load",
     "make_sampler",
 ]

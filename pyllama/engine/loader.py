@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyllama import hub
+from pyllama._ext import backend
 from pyllama._ext.context import Context
 from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
@@ -67,6 +68,11 @@ def load(settings: Settings, path: Path) -> LoadedModel:
     loaded = _with_context(settings, model, options, path)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def device_names() -> tuple[str, ...]:
+    """Return the names of the devices that ggml can compute on, accelerators before the CPU."""
+    return tuple(device["name"] for device in backend.devices())
 
 
 def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:

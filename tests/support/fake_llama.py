@@ -274,6 +274,7 @@ class FakeLlama:
         self.card = FakeCard()
         self.settings = Settings(metrics=metrics)
         self.n_ctx = 4096
+        self.devices = ("CPU",)
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error

@@ -36,7 +36,9 @@ OPERATIONS = [
 BODIES = [
     (path, told["requestBody"]["content"]["application/json"]["schema"])
     for path, _, told in OPERATIONS
+    # A host that was given its model cannot load it anew: that has a test of its own.
     if "application/json" in told.get("requestBody", {}).get("content", ())
+    and path != "/api/models/load"
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from pyllama.errors import Draining, EngineError
@@ -91,9 +92,7 @@ def test_whole_answers_are_what_streams_tell(connect: ClientOf, *, think: bool) 
 
 
 def test_reasoning_that_nobody_asked_for_is_hidden(connect: ClientOf) -> None:
-    """Without `think` the model is told not to reason, and what it reasons all the same is left
-    out.
-    """
+    """Without `think` the model is told not to reason; if it does all the same, nobody is told."""
     llm = FakeLlama(THOUGHT)
     pieces = told(connect(llm))
     assert not any("thinking" in piece for piece in pieces)
@@ -110,7 +109,7 @@ def test_place_in_the_queue_is_told_while_it_waits(
     _, first, second, *rest = told(connect(FakeLlama([0.7, "late"])))
     assert first == {"queue_position": 2, "queue_pending": 3}
     assert second == {"queue_position": 1, "queue_pending": 1}
-    assert [list(event)[0] for event in rest] == ["token", "done"]
+    assert [next(iter(event)) for event in rest] == ["token", "done"]
 
 
 @pytest.mark.parametrize(
@@ -237,11 +236,7 @@ def test_a_body_with_a_model_is_ollamas(client: httpx.Client) -> None:
     """The same path answers Ollama's clients in lines of JSON, and the page in events."""
     ollama = ask(client, model="fake")
     assert ollama.headers["Content-Type"] == "application/x-ndjson"
-    assert (
-        ollama.text
-        == client.post("/api/chat/ollama", json={"messages": [HI], "model": "fake"}).text
-        or ollama.text.count("\n") == 3
-    )
+    assert orjson.loads(ollama.text.splitlines()[0])["message"]["content"] == "Hel"
     assert ask(client, model="").headers["Content-Type"] == "text/event-stream"
     assert ask(client, model=["x"]).status_code == 400
 
