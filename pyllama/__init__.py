@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyllama.card import ModelCard
     from pyllama.errors import PyllamaError
     from pyllama.generation import Generation
     from pyllama.generations import Generations
@@ -42,6 +43,7 @@ _HOMES = {
     "GenerationParams": "pyllama.params",
     "Generations": "pyllama.generations",
     "Llama": "pyllama.llm",
+    "ModelCard": "pyllama.card",
     "ModelInfo": "pyllama.results",
     "Prompt": "pyllama.llm",
     "PyllamaError": "pyllama.errors",
@@ -64,6 +66,7 @@ __all__ = [
     "GenerationParams",
     "Generations",
     "Llama",
+    "ModelCard",
     "ModelInfo",
     "Prompt",
     "PyllamaError",

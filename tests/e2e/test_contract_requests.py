@@ -17,7 +17,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.support.fake_llama import FakeLlama
-from tests.support.serving import ROOT
+from tests.support.serving import CONTRACT_REQUESTS, ROOT
 from tests.wsgi.conftest import client_of
 from tests.wsgi.sse import events
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.model]
 
 OWN = ROOT / "tests" / "support" / "contract_requests.jsonl"
 BESIDE = ROOT.parent / "shared" / "reference" / "test_requests.jsonl"
-GIVEN = Path(os.environ.get("PYLLAMA_CONTRACT_REQUESTS", BESIDE))
+GIVEN = Path(os.environ.get(CONTRACT_REQUESTS, BESIDE))
 
 # That of a server is the same: it has no part that comes from the model.
 DOCUMENT = client_of(FakeLlama()).get("/openapi.json").json()

@@ -10,10 +10,11 @@ import httpx
 import pytest
 
 from pyllama.errors import EngineError, QueueFull
-from pyllama.results import ToolCallDelta
+from pyllama.results import QueuePlace, ToolCallDelta
 from pyllama.text.output import OutputDelta
-from tests.support.fake_llama import FIRST_TOKEN, FakeLlama
+from tests.support.fake_llama import FIRST_TOKEN, FakeGenerations, FakeLlama
 from tests.wsgi.conftest import ClientOf
+from wsgi.ollama import answering
 
 GENERATE, CHAT = "/api/generate", "/api/chat/ollama"
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -251,6 +252,26 @@ def test_prompt_may_be_absent(client: httpx.Client) -> None:
     """A body with a model alone asks for the model to be loaded."""
     response = client.post(GENERATE, json={"model": "fake"})
     assert response.json()["done_reason"] == "load"
+
+
+@pytest.mark.parametrize("path", [GENERATE, CHAT])
+def test_place_in_the_queue_is_told_while_it_is_one(
+    connect: ClientOf, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It comes first, in lines without text, and a silence later on is no line at all."""
+    places = [QueuePlace(position=2, n_waiting=3), QueuePlace(position=1, n_waiting=1)]
+    monkeypatch.setattr(
+        FakeGenerations, "queue_place", property(lambda _: places.pop(0) if places else None)
+    )
+    monkeypatch.setattr(answering, "QUEUE_S", 0.0)
+    lines = streamed(connect(FakeLlama([0.75, "Hi"])), path)
+    assert not places
+    waiting = [line for line in lines if "queue_position" in line]
+    assert lines[:2] == waiting
+    assert [(line["queue_position"], line["queue_pending"]) for line in waiting] == [(2, 3), (1, 1)]
+    empty = {"message": {"role": "assistant", "content": ""}} if path == CHAT else {"response": ""}
+    assert all({**line, **empty, "done": False} == line for line in waiting)
+    assert len(lines) == 4
 
 
 @pytest.mark.parametrize("path", [GENERATE, CHAT])

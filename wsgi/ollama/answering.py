@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..answering import Order, answer
-from .encode import NDJSON, loaded
+from .encode import NDJSON, QUEUE_S, loaded
 
 if TYPE_CHECKING:
     import falcon
@@ -28,8 +28,13 @@ def generate(
     encoder: AnswerEncoder,
 ) -> None:
     """Start the generation and make it the response; the last thing in a responder."""
-    order = Order(wanted=[(prompt, asked.params)], stream=asked.stream, fold=encoder.take)
-    answer(req, resp, llm=llm, order=order, encoder=encoder)
+    order = Order(
+        wanted=[(prompt, asked.params)],
+        stream=asked.stream,
+        fold=encoder.take,
+        ping_s=QUEUE_S,
+    )
+    encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
 
 
 def say_loaded(resp: falcon.Response, *, llm: Llama, asked: Asked, write: Write) -> None:

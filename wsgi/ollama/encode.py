@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     Write = Callable[..., dict[str, Any]]
 
 NDJSON = "application/x-ndjson"
+QUEUE_S = 1.0
+"""Seconds of silence after which a request that waits tells its place."""
 
 _TICKS_PER_S = 10**7
 
@@ -68,7 +70,6 @@ class AnswerEncoder:
     """
 
     media_type = NDJSON
-    ping: bytes | None = None
 
     def __init__(
         self,
@@ -78,6 +79,8 @@ class AnswerEncoder:
         ending: Callable[[Generations], Mapping[str, Any]] = lambda _: {},
     ) -> None:
         self.completion_id = random_id("ollama-")
+        self.generations: Generations
+        """The answer in the making; to be set before a stream is read."""
         self._llm = llm
         self._shows_thinking = asked.shows_thinking
         self._logprobs = None if asked.params.logprobs is None else ChatLogprobs(llm.piece)
@@ -108,8 +111,18 @@ class AnswerEncoder:
 
     # ---- a stream -----------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Return nothing: the first line has a piece of the answer."""
+    @property
+    def ping(self) -> bytes | None:
+        """A line with the place in the queue; nothing once the request has a slot."""
+        place = self.generations.queue_place
+        if place is None:
+            return None
+        queue = {"queue_position": place.position, "queue_pending": place.n_waiting}
+        return self._piece({**self._write(""), **queue})
+
+    def begin(self) -> bytes | None:
+        """Return the line with the place in the queue, if the request has to wait."""
+        return self.ping
 
     def delta(self, _index: int, delta: Delta) -> bytes | None:
         """Return the lines with a piece of the answer."""
