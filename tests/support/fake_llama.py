@@ -115,6 +115,8 @@ class FakeGeneration:
         left_s = self._due_s - time.monotonic()
         wait_s = left_s if timeout_s is None else min(left_s, timeout_s)
         if self._cancelled.wait(max(wait_s, 0.0)):
+            if self.is_over.is_set():
+                raise StopIteration
             raise Cancelled("the server is shutting down")
         if timeout_s is not None and left_s > timeout_s:
             return None
@@ -134,6 +136,8 @@ class FakeGeneration:
         """End; an abort unless the last delta was returned."""
         self.was_aborted = self.was_aborted or not self._is_whole
         self.is_over.set()
+        # Wakes the consumer, if another thread waits.
+        self._cancelled.set()
 
     def cancel(self) -> None:
         """Do what the engine does when it can wait no longer."""
@@ -327,8 +331,8 @@ class FakeLlama:
 
     def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
         """Start to play the script once."""
-        self.start_all([(prompt, params)])
-        return self.generations[-1]
+        made: Any = self.start_all([(prompt, params)]).generations[0]
+        return made  # type: ignore[no-any-return]
 
     def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> FakeEmbeddings:
         """Start to embed."""
