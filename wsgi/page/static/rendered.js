@@ -1,0 +1,108 @@
+// Markdown, rendered by the server. The only place where text becomes elements, and only the
+// server's own text does: it escapes whatever a model wrote.
+
+import { post } from "./api.js";
+import { el, icon, nameButton } from "./dom.js";
+import { t } from "./i18n.js";
+import { copyText } from "./clipboard.js";
+
+const EVERY_MS = 250;
+const KEEP = 400;
+const known = new Map();
+const waiting = new Map();
+let timer = null;
+
+const policy = globalThis.trustedTypes?.createPolicy("pyllama-rendered", { createHTML: (html) => html });
+
+/** Shows a text in an element: as it is until the server has rendered it, then as Markdown. */
+export class Prose {
+  #shown = null;
+  #parts = [];
+
+  constructor() {
+    this.element = el("div.prose.is-raw");
+  }
+
+  /** Shows a text, soon. */
+  set(text) {
+    if (text === this.#shown) return;
+    this.#shown = text;
+    if (known.has(text)) this.#take(known.get(text));
+    else {
+      if (this.#parts.length === 0) this.element.textContent = text;
+      waiting.set(this, text);
+      timer ??= setTimeout(flush, waiting.size > 1 ? 0 : EVERY_MS);
+    }
+  }
+
+  /** Takes what the server made of a text. */
+  take(text, html) {
+    // A text that grew meanwhile is asked for again; until then this is nearer to it.
+    if (this.#shown.startsWith(text)) this.#take(html);
+  }
+
+  // Only from the first part that differs: what was read, selected or scrolled before stays.
+  #take(html) {
+    const holder = document.createElement("template");
+    holder.innerHTML = policy ? policy.createHTML(html) : html;
+    const fresh = [...holder.content.children];
+    const parts = fresh.map((node) => node.outerHTML);
+    if (this.#parts.length === 0) this.element.replaceChildren();
+    this.element.classList.remove("is-raw");
+    let same = 0;
+    while (same < parts.length && parts[same] === this.#parts[same]) same += 1;
+    while (this.element.childNodes.length > same) this.element.lastChild.remove();
+    this.element.append(...fresh.slice(same).map(furnish));
+    this.#parts = parts;
+  }
+}
+
+async function flush() {
+  const asked = [...waiting];
+  waiting.clear();
+  const texts = [...new Set(asked.map(([, text]) => text))];
+  try {
+    const { html } = await post("api/render", { texts });
+    texts.forEach((text, index) => keep(text, html[index]));
+    for (const [prose, text] of asked) prose.take(text, known.get(text));
+  } catch (error) {
+    // The text itself is there to be read; the next one asks again.
+    console.warn("not rendered", error);
+  }
+  timer = waiting.size ? setTimeout(flush, EVERY_MS) : null;
+}
+
+function keep(text, html) {
+  known.set(text, html);
+  if (known.size > KEEP) known.delete(known.keys().next().value);
+}
+
+// Code gets a line with its language and a button; wide content can be scrolled by keyboard too.
+function furnish(node) {
+  const blocks = node.matches("pre, .highlight") ? [node] : [...node.querySelectorAll("pre")];
+  for (const block of blocks) {
+    const pre = block.matches("pre") ? block : block.querySelector("pre");
+    if (!pre) continue;
+    pre.tabIndex = 0;
+    const box = el("div.code-box");
+    if (block !== node) block.replaceWith(box);
+    box.append(codeHead(pre), block);
+    if (block === node) return box;
+  }
+  for (const table of node.matches("table") ? [node] : node.querySelectorAll("table")) table.tabIndex = 0;
+  return node;
+}
+
+function codeHead(pre) {
+  const code = pre.querySelector("code") ?? pre;
+  const language = /\blanguage-([\w+#.-]+)/.exec(code.className)?.[1] ?? pre.dataset.language ?? code.dataset.language ?? "";
+  const label = el("span", {}, t("copy"));
+  const button = el("button", { type: "button" }, icon("copy"), label);
+  nameButton(button, t("copyCode"));
+  button.addEventListener("click", async () => {
+    if (!(await copyText(code.textContent))) return;
+    label.textContent = t("copied");
+    setTimeout(() => { label.textContent = t("copy"); }, 2000);
+  });
+  return el("div.code-head", {}, el("span", {}, language), button);
+}
