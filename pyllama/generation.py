@@ -14,7 +14,7 @@ from pyllama.text import Answer
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.engine import Ticket
-    from pyllama.results import TokenLogprobs
+    from pyllama.results import QueuePlace, TokenLogprobs
     from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt
 
@@ -178,6 +178,11 @@ class Generation:
             draft_n=self._n_drafted,
             draft_n_accepted=self._n_accepted,
         )
+
+    @property
+    def queue_place(self) -> QueuePlace | None:
+        """Where it waits for a slot; None where it does not."""
+        return self._engine.place(self._ticket)
 
     def _parsed(self) -> Any:
         """Return the content as what it stands for; of a part of an answer, nothing."""

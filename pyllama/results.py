@@ -140,6 +140,16 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePlace:
+    """Where a request waits for a slot."""
+
+    position: int
+    """Its place in the order of arrival: 1 is next."""
+    n_waiting: int
+    """Accepted requests without a slot, itself included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
     """What the engine is doing now."""
 

@@ -37,6 +37,7 @@ from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
 from .host import LoadFailed
 from .responses.store import NotStored
+from .webui.errors import UnknownSession, is_webui, webui_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
     NotStored: (404, "not_found_error"),
+    UnknownSession: (404, "not_found_error"),
 }
 
 # The ``type`` of what Falcon itself raises.
@@ -161,8 +163,11 @@ def _serialize(req: falcon.Request, resp: falcon.Response, exc: falcon.HTTPError
 
 
 def _body(req: falcon.Request, info: ErrorInfo) -> bytes:
-    shape = anthropic_error if is_anthropic(req.path) else openai_error
-    return orjson.dumps(shape(info))
+    if is_anthropic(req.path):
+        return orjson.dumps(anthropic_error(info))
+    if is_webui(req.path):
+        return orjson.dumps(webui_error(info))
+    return orjson.dumps(openai_error(info))
 
 
 def _http_message(req: falcon.Request, exc: falcon.HTTPError) -> str:

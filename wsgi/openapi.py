@@ -16,6 +16,7 @@ import pyllama
 
 from .anthropic.errors import is_anthropic
 from .validation import load_schemas
+from .webui.errors import is_webui
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,14 +166,20 @@ def _operation(route: Route, method: str, path: str, components: Components) -> 
         told["x-alias-of"] = _FIELD.sub(r"{\1}", route.paths[0])
     if operation.fields is not None:
         told["requestBody"] = _body(operation.fields, components)
-    dialect = "anthropic" if is_anthropic(path) else "openai"
-    shape = components.refer(f"{__package__}.{dialect}", "answers.json", "error")
+    shape = components.refer(f"{__package__}.{_dialect(path)}", "answers.json", "error")
     for status in sorted(operation.errors):
         told["responses"][str(status)] = {
             "description": _ERRORS[status],
             "content": {falcon.MEDIA_JSON: {"schema": shape}},
         }
     return told
+
+
+def _dialect(path: str) -> str:
+    """Return the folder that has the shape of a path's errors."""
+    if is_anthropic(path):
+        return "anthropic"
+    return "webui" if is_webui(path) else "openai"
 
 
 def _body(fields: FieldReader, components: Components) -> dict[str, Any]:

@@ -31,16 +31,28 @@ from .openapi import Document, OpenApi
 from .operations import Operation, Route, counts, generates, reads
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
+from .webui.api_chat import ApiChat
+from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
+from .webui.queue_status import QueueStatus
+from .webui.sessions import Sessions, SessionStore
 
 if TYPE_CHECKING:
     from .host import Host
 
 _OPENAI, _ANTHROPIC, _NATIVE, _SERVER = "OpenAI", "Anthropic", "llama-server", "server"
+_WEBUI = "web UI"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
-    served = (*_chat(host), *_responses(host), *_anthropic(host), *_native(host), *_server(host))
+    served = (
+        *_chat(host),
+        *_responses(host),
+        *_anthropic(host),
+        *_native(host),
+        *_webui(host),
+        *_server(host),
+    )
     return (*served, *_documentation(served))
 
 
@@ -155,6 +167,42 @@ def _native(host: Host) -> tuple[Route, ...]:
             tag=_NATIVE,
             resource=ApplyTemplate(host),
             operations=counts("A chat to what the model is given", CHAT_FIELDS, "native.prompt"),
+        ),
+    )
+
+
+def _webui(host: Host) -> tuple[Route, ...]:
+    store = SessionStore()
+    sessions = Sessions(store)
+    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    forget = Operation(
+        summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
+    )
+    return (
+        Route(
+            paths=("/api/chat",),
+            tag=_WEBUI,
+            resource=ApiChat(host, store),
+            operations=generates(
+                "The next message of a chat, as events unless `stream` is false",
+                WEBUI_CHAT_FIELDS,
+                "webui.chat",
+                also=(404,),
+            ),
+        ),
+        Route(paths=("/api/sessions",), tag=_WEBUI, resource=sessions, operations={"POST": new}),
+        Route(
+            paths=("/api/sessions/{session_id}",),
+            tag=_WEBUI,
+            resource=sessions,
+            suffix="one",
+            operations={"DELETE": forget},
+        ),
+        Route(
+            paths=("/api/queue/status",),
+            tag=_WEBUI,
+            resource=QueueStatus(host),
+            operations=reads("Whether requests wait", "webui.queue"),
         ),
     )
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pyllama.engine.meter import Meter
 from pyllama.engine.stream import Failed, TokenStream
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
-from pyllama.sched import BatchPlan, Finished, Request
+from pyllama.results import QueuePlace
+from pyllama.sched import BatchPlan, Finished, Request, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,14 @@ class Ticket:
         self.request = request
         self.stream = TokenStream(ring)
         self.abort_reason = "cancelled"
-        # Set and read by the engine thread only.
+        # Set by the engine thread only.
         self.sequence: Sequence | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the request has no slot yet, or gave up the one that it had."""
+        sequence = self.sequence
+        return sequence is None or sequence.status is Status.WAITING
 
 
 class Engine:
@@ -74,7 +81,8 @@ class Engine:
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._tickets: dict[Sequence, Ticket] = {}
         self._lock = threading.Lock()
-        self._n_accepted = 0
+        # In the order of their acceptance.
+        self._accepted: dict[Ticket, None] = {}
         self._state = EngineState.READY
         self._plan = BatchPlan()
         self._is_stopping = False
@@ -103,7 +111,20 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Accepted requests that have no slot yet."""
-        return max(self._n_accepted - self.n_busy, 0)
+        return max(len(self._accepted) - self.n_busy, 0)
+
+    def place(self, ticket: Ticket) -> QueuePlace | None:
+        """Return where a request waits, or None where it computes, has ended or is about to start.
+
+        Counted at this moment, and never waits for the engine.
+        """
+        with self._lock:
+            waiting = [other for other in self._accepted if other.is_waiting]
+        n_idle = max(self._scheduler.limits.n_slots - self.n_busy, 0)
+        waiting = waiting[n_idle:]
+        if ticket not in waiting:
+            return None
+        return QueuePlace(position=waiting.index(ticket) + 1, n_waiting=len(waiting))
 
     def metrics(self) -> Metrics:
         """Return what was done so far."""
@@ -127,11 +148,11 @@ class Engine:
                 raise EngineError("the engine has stopped")
             if self._state is EngineState.DRAINING:
                 raise Draining("the server is shutting down")
-            if self._n_accepted >= self._max_accepted:
+            if len(self._accepted) >= self._max_accepted:
                 raise QueueFull(
                     f"all slots are busy and {self._max_accepted} requests are accepted"
                 )
-            self._n_accepted += 1
+            self._accepted[ticket] = None
             self._idle.clear()
             # Within the lock: once the state is DEAD nobody reads what comes later.
             self._inbox.put((self._add, ticket))
@@ -273,7 +294,7 @@ class Engine:
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.stream.is_closed:
-            self._release_place()
+            self._release_place(ticket)
             return
         sequence = self._scheduler.add(ticket.request)
         ticket.sequence = sequence
@@ -313,12 +334,12 @@ class Engine:
     def _forget(self, ticket: Ticket) -> None:
         if ticket.sequence is not None:
             del self._tickets[ticket.sequence]
-        self._release_place()
+        self._release_place(ticket)
 
-    def _release_place(self) -> None:
+    def _release_place(self, ticket: Ticket) -> None:
         with self._lock:
-            self._n_accepted -= 1
-            if self._n_accepted == 0:
+            del self._accepted[ticket]
+            if not self._accepted:
                 self._idle.set()
 
     def _die(self, error: EngineError | Cancelled) -> None:

@@ -18,6 +18,7 @@ from pyllama.results import (
     Delta,
     FinishReason,
     ModelInfo,
+    QueuePlace,
     Timings,
     TokenLogprobs,
     Usage,
@@ -91,6 +92,7 @@ class FakeGeneration:
         self.stop_sequence: str | None = None
         self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
         """Those of each step, in place of made-up ones."""
+        self.queue_place: QueuePlace | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
