@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from .anthropic.messages import Messages, TokenCount
 from .anthropic.parse import COUNT_FIELDS, MESSAGES_FIELDS
 from .docs.page import DocsPage
-from .native.health import Health, Root
+from .native.health import Health
 from .native.metrics import MetricsEndpoint
 from .native.tokens import (
     DETOKENIZE_FIELDS,
@@ -29,6 +29,8 @@ from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
 from .operations import Operation, Route, counts, generates, reads
+from .page.files import load_files
+from .page.page import Page, PageFile
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
@@ -51,6 +53,7 @@ def routes(host: Host) -> tuple[Route, ...]:
         *_anthropic(host),
         *_native(host),
         *_webui(host),
+        *_page(),
         *_server(host),
     )
     return (*served, *_documentation(served))
@@ -213,7 +216,6 @@ def _server(host: Host) -> tuple[Route, ...]:
         media_type=CONTENT_TYPE_PLAIN_0_0_4,
         errors=(500, 501, 503),
     )
-    root = Operation(summary="A line that says what answers here", media_type=falcon.MEDIA_TEXT)
     return (
         Route(
             paths=("/health", "/v1/health"),
@@ -227,7 +229,35 @@ def _server(host: Host) -> tuple[Route, ...]:
             resource=MetricsEndpoint(host),
             operations={"GET": metrics},
         ),
-        Route(paths=("/",), tag=_SERVER, resource=Root(), operations={"GET": root}),
+    )
+
+
+def _page() -> tuple[Route, ...]:
+    files = load_files()
+    page = Page(files)
+    shown = Operation(summary="The chat page", media_type=falcon.MEDIA_HTML)
+    root = Operation(
+        summary="The chat page for browsers, a line that says what answers here for others",
+        media_type=falcon.MEDIA_TEXT,
+    )
+    part = Operation(
+        summary="A file of the chat page, under its version", media_type="*/*", errors=(404,)
+    )
+    return (
+        Route(paths=("/",), tag=_WEBUI, resource=page, operations={"GET": root}),
+        Route(
+            paths=("/index.html",),
+            tag=_WEBUI,
+            resource=page,
+            suffix="always",
+            operations={"GET": shown},
+        ),
+        Route(
+            paths=("/ui/{version}/{name}",),
+            tag=_WEBUI,
+            resource=PageFile(files),
+            operations={"GET": part},
+        ),
     )
 
 

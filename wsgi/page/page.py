@@ -12,20 +12,11 @@ if TYPE_CHECKING:
 _TEXT = "pyllama is running\n"
 # Nothing from elsewhere, nothing inline: whatever a model writes, no browser runs it. Only one
 # place of the scripts may make elements of text, and only of text that the server rendered.
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types pyllama-rendered",
-    )
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types pyllama-rendered"
 )
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
@@ -39,7 +30,7 @@ class Page:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the page if the client names HTML among what it accepts."""
         resp.append_header("Vary", "Accept")
-        if falcon.MEDIA_HTML not in req.accept:
+        if "text/html" not in req.accept:
             resp.content_type = falcon.MEDIA_TEXT
             resp.text = _TEXT
             return
