@@ -58,7 +58,9 @@ function update() {
   }
 }
 
-const group = (key, ...children) => el("fieldset", {}, el("legend", {}, t(key)), ...children);
+function group(key, ...children) {
+  return el("fieldset", {}, el("legend", {}, t(key)), ...children);
+}
 
 function numeric(name) {
   const { low, high, step } = NUMBERS[name];
