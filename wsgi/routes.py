@@ -36,6 +36,7 @@ from .responses.responses import Responses
 from .webui.api_chat import ApiChat
 from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
 from .webui.queue_status import QueueStatus
+from .webui.render import RENDER_FIELDS, Render, RenderStyle
 from .webui.sessions import Sessions, SessionStore
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def _webui(host: Host) -> tuple[Route, ...]:
     store = SessionStore()
     sessions = Sessions(store)
     new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
     forget = Operation(
         summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
     )
@@ -206,6 +208,18 @@ def _webui(host: Host) -> tuple[Route, ...]:
             tag=_WEBUI,
             resource=QueueStatus(host),
             operations=reads("Whether requests wait", "webui.queue"),
+        ),
+        Route(
+            paths=("/api/render",),
+            tag=_WEBUI,
+            resource=Render(),
+            operations=counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered"),
+        ),
+        Route(
+            paths=("/api/render/style.css",),
+            tag=_WEBUI,
+            resource=RenderStyle(),
+            operations={"GET": style},
         ),
     )
 
