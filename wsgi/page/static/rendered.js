@@ -79,30 +79,25 @@ function keep(text, html) {
 
 // Code gets a line with its language and a button; wide content can be scrolled by keyboard too.
 function furnish(node) {
-  const blocks = node.matches("pre, .highlight") ? [node] : [...node.querySelectorAll("pre")];
-  for (const block of blocks) {
-    const pre = block.matches("pre") ? block : block.querySelector("pre");
-    if (!pre) continue;
-    pre.tabIndex = 0;
+  const holder = el("div", {}, node);
+  for (const pre of holder.querySelectorAll("pre")) {
     const box = el("div.code-box");
-    if (block !== node) block.replaceWith(box);
-    box.append(codeHead(pre), block);
-    if (block === node) return box;
+    pre.replaceWith(box);
+    box.append(codeHead(pre), pre);
+    pre.tabIndex = 0;
   }
-  for (const table of node.matches("table") ? [node] : node.querySelectorAll("table")) table.tabIndex = 0;
-  return node;
+  for (const table of holder.querySelectorAll("table")) table.tabIndex = 0;
+  return holder.firstChild;
 }
 
 function codeHead(pre) {
-  const code = pre.querySelector("code") ?? pre;
-  const language = /\blanguage-([\w+#.-]+)/.exec(code.className)?.[1] ?? pre.dataset.language ?? code.dataset.language ?? "";
   const label = el("span", {}, t("copy"));
   const button = el("button", { type: "button" }, icon("copy"), label);
   nameButton(button, t("copyCode"));
   button.addEventListener("click", async () => {
-    if (!(await copyText(code.textContent))) return;
+    if (!(await copyText(pre.textContent))) return;
     label.textContent = t("copied");
     setTimeout(() => { label.textContent = t("copy"); }, 2000);
   });
-  return el("div.code-head", {}, el("span", {}, language), button);
+  return el("div.code-head", {}, el("span", {}, pre.dataset.language ?? ""), button);
 }

@@ -102,7 +102,7 @@ export default {
   storageNone: "This browser keeps no chats for this page: they are gone when it is closed.",
   groupAnswer: "The answer",
   groupSampling: "Sampling",
-  groupJson: "Shape",
+  groupJson: "Format",
   groupTools: "Tools",
   systemPrompt: "System prompt",
   systemPromptHint: "Said to the model before every chat.",
