@@ -5,7 +5,8 @@ import { t } from "./i18n.js";
 import { Run } from "./run.js";
 import { ROOT, addNode, lastId, newConversation, setAside, show, titleFrom } from "./tree.js";
 
-const SAVE_MS = 2000;
+// An answer in the making is kept this often; everything else at once.
+const SAVE_MS = 1000;
 
 /** The state of the page. Views are told of changes through `onChange` and `onOpen`. */
 export class App {
@@ -122,18 +123,16 @@ export class App {
   /** Takes conversations from a file; one that is here already gets what it lacks. */
   async take(conversations) {
     for (const conversation of conversations) {
+      const mine = this.#conversations.get(conversation.id);
+      if (mine) conversation.nodes = { ...conversation.nodes, ...mine.nodes };
       await this.#store.save(conversation);
-      const merged = (await this.#store.load(conversation.id)) ?? conversation;
-      this.#replace(merged);
+      this.#replace(conversation);
     }
   }
 
   /** Keeps everything that changed, now. */
   saveAll() {
-    for (const [id, timer] of this.#saves) {
-      clearTimeout(timer);
-      this.#save(id);
-    }
+    for (const id of [...this.#saves.keys()]) this.#save(id);
   }
 
   #ask(conversation, parent, content, attachments) {
@@ -149,13 +148,13 @@ export class App {
 
   async #answer(conversation, parent) {
     const node = addNode(conversation, parent, { role: "assistant", state: "running" });
-    const run = new Run(conversation, node, this.#store, () => this.#changed(conversation));
+    const run = new Run(conversation, node, this.#store, () => this.#grown(conversation));
     this.#runs.set(conversation.id, run);
+    this.#save(conversation.id);
     if (conversation === this.current) announce(t("answering"));
     await run.finish();
     if (this.#runs.get(conversation.id) === run) this.#runs.delete(conversation.id);
     this.#changed(conversation);
-    this.#save(conversation.id);
     if (conversation === this.current) announce(node.state === "failed" ? t("failed") : t("done", { text: node.content }));
   }
 
@@ -171,7 +170,12 @@ export class App {
   }
 
   #changed(conversation) {
-    if (!this.#saves.has(conversation.id) && this.#conversations.has(conversation.id)) {
+    this.#save(conversation.id);
+    this.onChange(conversation);
+  }
+
+  #grown(conversation) {
+    if (!this.#saves.has(conversation.id)) {
       this.#saves.set(conversation.id, setTimeout(() => this.#save(conversation.id), SAVE_MS));
     }
     this.onChange(conversation);

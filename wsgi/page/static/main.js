@@ -95,6 +95,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !isTaken) app.stop();
 });
 addEventListener("hashchange", () => app.open(location.hash.slice(1)));
+addEventListener("visibilitychange", () => app.saveAll());
 addEventListener("pagehide", () => {
   app.saveAll();
   endSession();

@@ -29,17 +29,12 @@ export class Store {
     }
   }
 
-  /** Keeps a conversation, together with what another tab added to it meanwhile. */
+  /** Keeps a conversation. It is under way when this returns, for the page may be closed then. */
   async save(conversation) {
     if (!this.#database) return;
-    const mine = structuredClone(conversation);
     try {
-      await this.#change(CHATS, async (chats) => {
-        const kept = await answer(chats.get(mine.id));
-        if (kept) mine.nodes = { ...kept.nodes, ...mine.nodes };
-        chats.put(mine);
-      });
-      this.#tell(mine.id);
+      await this.#ask(CHATS, "readwrite", (chats) => chats.put(conversation));
+      this.#tell(conversation.id);
     } catch (error) {
       this.#fail(error);
     }
@@ -57,7 +52,7 @@ export class Store {
     for (const { id } of files) this.#files.delete(id);
     if (!this.#database) return;
     await this.#ask(CHATS, "readwrite", (chats) => chats.delete(conversation.id));
-    await this.#change(FILES, async (kept) => files.forEach(({ id }) => kept.delete(id)));
+    for (const { id } of files) await this.#ask(FILES, "readwrite", (kept) => kept.delete(id));
     this.#tell(conversation.id);
   }
 
@@ -92,12 +87,6 @@ export class Store {
     const done = committed(transaction);
     const [value] = await Promise.all([answer(ask(transaction.objectStore(name))), done]);
     return value;
-  }
-
-  async #change(name, change) {
-    const transaction = this.#database.transaction(name, "readwrite");
-    const done = committed(transaction);
-    await Promise.all([change(transaction.objectStore(name)), done]);
   }
 }
 
