@@ -42,6 +42,15 @@ _ERRORS = {
     503: "The model is loading, or the server shuts down; Retry-After says when to try again.",
 }
 _SSE = "text/event-stream"
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
+        }
+    },
+}
 # A field of a path, with the converter that Falcon reads it by.
 _FIELD = re.compile(r"\{(\w+)(?::\w+)?\}")
 
@@ -166,6 +175,8 @@ def _operation(route: Route, method: str, path: str, components: Components) -> 
         told["x-alias-of"] = _FIELD.sub(r"{\1}", route.paths[0])
     if operation.fields is not None:
         told["requestBody"] = _body(operation.fields, components)
+    elif operation.takes_file:
+        told["requestBody"] = _FORM
     shape = components.refer(f"{__package__}.{_dialect(path)}", "answers.json", "error")
     for status in sorted(operation.errors):
         told["responses"][str(status)] = {

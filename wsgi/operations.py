@@ -23,7 +23,9 @@ class Operation:
 
     summary: str
     fields: FieldReader | None = None
-    """Reads the body, where there is one."""
+    """Reads the body, where it is JSON."""
+    takes_file: bool = False
+    """Whether the body is a form with a file."""
     answer: str | None = None
     """The shape of the JSON of status 200: a dialect's folder and a definition of its
     ``schemas/answers.json``, such as ``openai.chat``."""
@@ -71,6 +73,11 @@ def counts(
     """Return the POST of a route that takes a body and generates nothing."""
     errors = (*_COUNTS, *also)
     return {"POST": Operation(summary=summary, fields=fields, answer=answer, errors=errors)}
+
+
+def uploads_a_file(summary: str, answer: str) -> dict[str, Operation]:
+    """Return the POST of a route that takes a form with a file."""
+    return {"POST": Operation(summary=summary, takes_file=True, answer=answer, errors=_COUNTS)}
 
 
 def reads(summary: str, answer: str, *, also: tuple[int, ...] = ()) -> dict[str, Operation]:

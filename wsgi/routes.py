@@ -28,16 +28,19 @@ from .openai.models import Models
 from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
-from .operations import Operation, Route, counts, generates, reads
+from .operations import Operation, Route, counts, generates, reads, uploads_a_file
 from .page.files import load_files
 from .page.page import Page, PageFile
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
+from .webui.chat import WebChat
 from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
 from .webui.queue_status import QueueStatus
 from .webui.render import RENDER_FIELDS, Render, RenderStyle
 from .webui.sessions import Sessions, SessionStore
+from .webui.upload import UploadEndpoint
+from .webui.uploads import UploadStore
 
 if TYPE_CHECKING:
     from .host import Host
@@ -176,8 +179,7 @@ def _native(host: Host) -> tuple[Route, ...]:
 
 
 def _webui(host: Host) -> tuple[Route, ...]:
-    store = SessionStore()
-    sessions = Sessions(store)
+    sessions, uploads = SessionStore(), UploadStore()
     new = Operation(summary="A new session", answer="webui.session", errors=(500,))
     style = Operation(summary="The colours of code in that HTML", media_type="text/css")
     forget = Operation(
@@ -187,7 +189,7 @@ def _webui(host: Host) -> tuple[Route, ...]:
         Route(
             paths=("/api/chat",),
             tag=_WEBUI,
-            resource=ApiChat(host, store),
+            resource=ApiChat(WebChat(host, sessions, uploads)),
             operations=generates(
                 "The next message of a chat, as events unless `stream` is false",
                 WEBUI_CHAT_FIELDS,
@@ -195,11 +197,16 @@ def _webui(host: Host) -> tuple[Route, ...]:
                 also=(404,),
             ),
         ),
-        Route(paths=("/api/sessions",), tag=_WEBUI, resource=sessions, operations={"POST": new}),
+        Route(
+            paths=("/api/sessions",),
+            tag=_WEBUI,
+            resource=Sessions(sessions),
+            operations={"POST": new},
+        ),
         Route(
             paths=("/api/sessions/{session_id}",),
             tag=_WEBUI,
-            resource=sessions,
+            resource=Sessions(sessions),
             suffix="one",
             operations={"DELETE": forget},
         ),
@@ -208,6 +215,12 @@ def _webui(host: Host) -> tuple[Route, ...]:
             tag=_WEBUI,
             resource=QueueStatus(host),
             operations=reads("Whether requests wait", "webui.queue"),
+        ),
+        Route(
+            paths=("/api/upload",),
+            tag=_WEBUI,
+            resource=UploadEndpoint(host, uploads),
+            operations=uploads_a_file("A file for a message", "webui.upload"),
         ),
         Route(
             paths=("/api/render",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.chat_page import LONG, ChatPage
+from tests.support.chat_page import ENDLESS, ENDLESS_SCHEMA, LONG, ChatPage
 from tests.support.serving import Server, free_port
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_an_answer_grows_as_it_is_made(open_page: Callable[..., ChatPage]) -> None:
     """The text is there long before it is whole, and its figures when it is."""
-    chat = open_page(settings={"maxTokens": 120})
+    chat = open_page(settings={**ENDLESS, "maxTokens": 120})
     chat.write(LONG)
     lengths = [0]
     for _ in range(3):
@@ -34,7 +35,7 @@ def test_an_answer_grows_as_it_is_made(open_page: Callable[..., ChatPage]) -> No
 
 def test_stop_keeps_what_was_said(open_page: Callable[..., ChatPage]) -> None:
     """A stopped answer stays as far as it came, and frees its slot at once."""
-    chat = open_page(settings={"maxTokens": 1500})
+    chat = open_page(settings=ENDLESS)
     chat.write(LONG)
     length = chat.length_after(0)
     chat.page.get_by_role("button", name="Stop", exact=True).click()
@@ -46,7 +47,7 @@ def test_stop_keeps_what_was_said(open_page: Callable[..., ChatPage]) -> None:
 
 def test_escape_stops(open_page: Callable[..., ChatPage]) -> None:
     """No hand has to leave the keyboard to stop an answer."""
-    chat = open_page(settings={"maxTokens": 1500})
+    chat = open_page(settings=ENDLESS)
     chat.write(LONG)
     chat.length_after(0)
     chat.page.keyboard.press("Escape")
@@ -145,7 +146,7 @@ def test_enter_in_a_composition_sends_nothing(chat: ChatPage) -> None:
 
 def test_reading_above_is_not_disturbed(open_page: Callable[..., ChatPage]) -> None:
     """Who scrolls up stays there while the answer goes on, and has a button to the latest."""
-    chat = open_page(settings={"maxTokens": 1500}, viewport={"width": 800, "height": 420})
+    chat = open_page(settings=ENDLESS, viewport={"width": 800, "height": 420})
     chat.write(LONG)
     length = chat.length_after(900)
     chat.page.locator("#scroller").evaluate("(e) => { e.scrollTop = 0; }")
@@ -158,30 +159,35 @@ def test_reading_above_is_not_disturbed(open_page: Callable[..., ChatPage]) -> N
     chat.answer()
 
 
+SLOTS = 2
+
+
 def test_the_place_in_the_queue_is_told(
     open_page: Callable[..., ChatPage], server: Server
 ) -> None:
     """With every slot taken a message says how many are ahead, and is answered in its turn."""
     chat = open_page()
-    body = {"messages": [{"role": "user", "content": LONG}], "maxTokens": 1500}
-    with httpx.Client(base_url=server.url, timeout=60) as client:
-        busy = [client.stream("POST", "/api/chat", json=body) for _ in range(2)]
-        for stream in busy:
-            next(stream.__enter__().iter_lines())
+    body = {
+        "messages": [{"role": "user", "content": LONG}],
+        "jsonSchema": ENDLESS_SCHEMA,
+        "maxTokens": 1800,
+    }
+    with httpx.Client(base_url=server.url, timeout=60) as client, contextlib.ExitStack() as busy:
+        for _ in range(SLOTS):
+            response = busy.enter_context(client.stream("POST", "/api/chat", json=body))
+            assert response.status_code == 200
         chat.write("Say one word.")
         expect(chat.last_answer.locator(".waiting")).to_have_text(
             re.compile("Next in line|In line: 2 requests ahead")
         )
         expect(chat.page.locator("#queue")).to_have_text("1 waiting")
-        for stream in busy:
-            stream.__exit__(None, None, None)
     assert chat.answer()
 
 
 def test_two_tabs_stream_at_once(open_page: Callable[..., ChatPage]) -> None:
     """Two tabs of one browser get their answers side by side, each its own."""
-    first = open_page(settings={"maxTokens": 400})
-    second = ChatPage(first.page.context.new_page(), first.url, maxTokens=400).open()
+    first = open_page(settings=ENDLESS)
+    second = ChatPage(first.page.context.new_page(), first.url).open()
     first.write(LONG)
     second.write("Count from ten to ninety in words.")
     # Both grow while both run: one after the other would not.
@@ -208,7 +214,7 @@ def test_a_lost_server_is_told_and_tried_again(
     port = free_port()
     page = browser.new_context(locale="en-GB").new_page()
     with Server(*arguments, environ=server_environ, port=port) as server:
-        chat = ChatPage(page, server.ready().url, maxTokens=1500).open()
+        chat = ChatPage(page, server.ready().url, **ENDLESS).open()
         if is_running:
             chat.write(LONG)
             chat.length_after(0)

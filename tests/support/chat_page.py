@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 WAIT_MS = 60_000
 # Answers are the same each time, and short.
 SETTINGS = {"temperature": 0, "maxTokens": 16, "think": False}
-LONG = "Count from one to two hundred in words."
+# An answer that goes on until it is stopped, whatever the model would rather say.
+ENDLESS_SCHEMA = {"type": "array", "items": {"enum": ["one", "two"]}, "minItems": 500}
+ENDLESS = {"maxTokens": 1800, "jsonMode": "schema", "schema": json.dumps(ENDLESS_SCHEMA)}
+LONG = "Count for a long time."
 
 
 class ChatPage:

@@ -36,7 +36,7 @@ OPERATIONS = [
 BODIES = [
     (path, told["requestBody"]["content"]["application/json"]["schema"])
     for path, _, told in OPERATIONS
-    if "requestBody" in told
+    if "application/json" in told.get("requestBody", {}).get("content", ())
 ]
 
 

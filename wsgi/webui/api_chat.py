@@ -5,25 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..body import read_object
-from .chat import WebChat
 
 if TYPE_CHECKING:
     import falcon
 
-    from ..host import Host
-    from .sessions import SessionStore
+    from .chat import WebChat
 
 
 class ApiChat:
     """Tells who asks by whether the body names a model.
 
     Args:
-        host: holds the model.
-        sessions: those of pages.
+        webui: answers the bodies without a model.
     """
 
-    def __init__(self, host: Host, sessions: SessionStore) -> None:
-        self._webui = WebChat(host, sessions)
+    def __init__(self, webui: WebChat) -> None:
+        self._webui = webui
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer in the dialect of who asks."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..host import Host
     from .sessions import SessionStore
+    from .uploads import UploadStore
 
 
 class WebChat:
@@ -23,16 +24,18 @@ class WebChat:
     Args:
         host: holds the model.
         sessions: those that may ask.
+        uploads: the files that messages may have.
     """
 
-    def __init__(self, host: Host, sessions: SessionStore) -> None:
+    def __init__(self, host: Host, sessions: SessionStore, uploads: UploadStore) -> None:
         self._host = host
         self._sessions = sessions
+        self._uploads = uploads
 
     def respond(self, req: falcon.Request, resp: falcon.Response, body: Mapping[str, Any]) -> None:
         """Answer a body with events, or with one object where ``stream`` is false."""
         llm = self._host.get()
-        request = parse_chat(body, llm.defaults)
+        request = parse_chat(body, llm.defaults, self._uploads)
         self._sessions.check(request.session_id)
         prompt = request.conversation.prompt(llm)
         encoder = WebChatEncoder(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pyllama.params import GenerationParams
 
+    from .uploads import UploadStore
+
 CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), ())
 
 # The library's names, and the page's: the first is the one that errors name.
@@ -49,8 +51,14 @@ class WebChatRequest:
     shows_thinking: bool
 
 
-def parse_chat(body: Mapping[str, Any], defaults: GenerationParams) -> WebChatRequest:
-    """Check a body; raises :class:`InvalidRequest` with the path of the field."""
+def parse_chat(
+    body: Mapping[str, Any], defaults: GenerationParams, uploads: UploadStore
+) -> WebChatRequest:
+    """Check a body, and that its files are there.
+
+    Raises:
+        InvalidRequest: it cannot be answered; names the field.
+    """
     fields = CHAT_FIELDS.read(body)
     options: dict[str, Any] = {"enable_thinking": fields.get("think", False)}
     if fields.get("tools"):
@@ -59,7 +67,7 @@ def parse_chat(body: Mapping[str, Any], defaults: GenerationParams) -> WebChatRe
         options["json_schema"] = fields["jsonSchema"]
     return WebChatRequest(
         conversation=Conversation(
-            messages=read_messages(fields["messages"]), options=options, names=_NAMES
+            messages=read_messages(fields["messages"], uploads), options=options, names=_NAMES
         ),
         params=_params(fields, defaults),
         session_id=fields.get("sessionId") or DEFAULT,
