@@ -46,9 +46,9 @@ export async function handleOf(attachment, store) {
   return handles.get(attachment.id);
 }
 
-/** Forgets what the server calls files; returns whether there was anything to forget. */
+/** Forgets what the server calls files. */
 export function forgetHandles(attachments) {
-  return attachments.map(({ id }) => handles.delete(id)).some(Boolean);
+  for (const { id } of attachments) handles.delete(id);
 }
 
 /** Whether a text is a picture of ours: nothing else may come from an imported file. */

@@ -56,12 +56,10 @@ export class Run {
     try {
       await this.#read(path);
     } catch (error) {
-      // The server has forgotten this page or its files: they are made known again, once.
-      const isForgotten = [400, 404, 410].includes(error.status) && !this.node.content;
-      const files = path.flatMap((node) => node.attachments ?? []);
-      if (error.status === 404) forgetSession();
-      if (!isForgotten || (error.status !== 404 && !forgetHandles(files))) throw error;
-      forgetHandles(files);
+      if (error.status !== 404) throw error;
+      // The server has forgotten this visit or its files: they are made known again, once.
+      forgetSession();
+      forgetHandles(path.flatMap((node) => node.attachments ?? []));
       await this.#read(path);
     }
   }
