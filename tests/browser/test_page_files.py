@@ -108,15 +108,13 @@ def test_a_long_text_is_cut_and_told(chat: ChatPage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"), [("empty.png", b""), ("x.bin", bytes(range(256)))], ids=["empty", "binary"]
 )
-def test_a_refused_file_says_why(
-    chat: ChatPage, tmp_path: Path, name: str, content: bytes
-) -> None:
+def test_a_refused_file_says_why(chat: ChatPage, tmp_path: Path, name: str, content: bytes) -> None:
     """A file that the server does not take is marked, and holds back the message until removed."""
     path = tmp_path / name
     path.write_bytes(content)
     chat.attach(path)
     expect(chat.page.locator(".chip.is-faulty")).to_contain_text(name)
-    expect(chat.page.get_by_role("alert")).to_contain_text(name)
+    expect(chat.page.locator("#announcer")).to_contain_text(name)
     chat.page.fill("#prompt", "Hello")
     expect(chat.page.locator("#send")).to_have_attribute("aria-disabled", "true")
     chat.page.get_by_role("button", name=f"Remove {name}").click()

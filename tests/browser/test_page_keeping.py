@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.chat_page import LONG, ENDLESS, ChatPage, conversation, exported, said
+from tests.support.chat_page import ENDLESS, LONG, ChatPage, conversation, exported, said
 
 OpenPage = Callable[..., ChatPage]
 

@@ -61,6 +61,7 @@ def test_a_schema_shapes_the_answer(chat: ChatPage) -> None:
     expect(chat.page.locator("#fault-schema")).to_have_text("A schema is a JSON object.")
     schema.fill('{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}')
     expect(chat.page.locator("#fault-schema")).to_be_hidden()
+    chat.page.get_by_label("Most tokens").fill("100")
     chat.page.keyboard.press("Escape")
     expect(chat.page.locator("#json")).to_be_visible()
     assert isinstance(json.loads(chat.ask("Is water wet?"))["ok"], bool)

@@ -70,7 +70,7 @@ class ChatPage:
         last.locator(".message-foot").wait_for()
         prose = last.locator(":scope > .prose")
         if prose.is_visible():
-            self.page.wait_for_selector("#messages > :last-child > .prose:not(.is-raw)")
+            self.page.wait_for_selector("#messages > :last-child > .prose[aria-busy=false]")
         return prose.inner_text() if prose.is_visible() else ""
 
     @property

@@ -2,9 +2,15 @@
 
 /** A request that failed: the server's own words, or that it could not be reached (status 0). */
 export class ApiError extends Error {
-  constructor(message, status = 0) {
+  /**
+   * @param {string} message what was wrong
+   * @param {number} status the status of the answer
+   * @param {string|null} param the field of the request that was wrong, if one was
+   */
+  constructor(message, status = 0, param = null) {
     super(message);
     this.status = status;
+    this.param = param;
   }
 
   /** Whether the server could not be reached, or the connection broke. */
@@ -25,7 +31,7 @@ export async function send(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(error.message);
   }
-  if (!response.ok) throw new ApiError(await reason(response), response.status);
+  if (!response.ok) throw await refusal(response);
   return response;
 }
 
@@ -50,15 +56,13 @@ export async function upload(file, name) {
   return (await send("api/upload", { method: "POST", body: form })).json();
 }
 
-// Every dialect of the server has its own shape for errors; a proxy in between has none.
-async function reason(response) {
-  const text = await response.text();
+// What stands between may answer too, such as a proxy: then the status says it all.
+async function refusal(response) {
   try {
-    const { error, title, description } = JSON.parse(text);
-    const said = error?.message ?? error ?? description ?? title;
-    if (typeof said === "string" && said) return said;
+    const { error, param } = await response.json();
+    if (typeof error === "string") return new ApiError(error, response.status, param);
   } catch {
     // Not JSON.
   }
-  return `${response.status} ${response.statusText}`.trim();
+  return new ApiError(`${response.status} ${response.statusText}`.trim(), response.status);
 }

@@ -1,6 +1,7 @@
 // The conversations, the answers in the making, and what can be done with them.
 
-import { announce, notify } from "./notices.js";
+import { addressOf, addressedId } from "./address.js";
+import { announce } from "./notices.js";
 import { t } from "./i18n.js";
 import { Run } from "./run.js";
 import { ROOT, addNode, lastId, newConversation, setAside, show, titleFrom } from "./tree.js";
@@ -53,7 +54,7 @@ export class App {
 
   /** Opens an empty conversation. */
   newChat() {
-    if (location.hash.length > 1) location.hash = "";
+    if (addressedId()) location.hash = "";
     else this.open("");
   }
 
@@ -140,8 +141,8 @@ export class App {
     const node = addNode(conversation, parent, { role: "user", content });
     if (attachments.length) node.attachments = attachments;
     this.#conversations.set(conversation.id, conversation);
-    if (conversation === this.current && location.hash !== `#${conversation.id}`) {
-      history.pushState(null, "", `#${conversation.id}`);
+    if (conversation === this.current && addressedId() !== conversation.id) {
+      history.pushState(null, "", addressOf(conversation));
     }
     this.#answer(conversation, node.id);
   }

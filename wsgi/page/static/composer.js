@@ -3,7 +3,7 @@
 import { newAttachment, place } from "./attachments.js";
 import { byId, el, fitHeight, icon, iconButton, setChildren } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
-import { notify } from "./notices.js";
+import { announce } from "./notices.js";
 import { openSettings } from "./panel.js";
 import { change, onSettings, settings } from "./settings.js";
 
@@ -149,7 +149,7 @@ export class Composer {
     } catch (error) {
       file.state = "faulty";
       file.fault = error.isLost ? t("lost") : error.message;
-      notify(`${file.attachment.name}: ${file.fault}`, { isError: true });
+      announce(`${file.attachment.name}: ${file.fault}`);
     }
     this.#update();
   }

@@ -1,5 +1,6 @@
 // Puts the page together.
 
+import { addressedId } from "./address.js";
 import { App } from "./app.js";
 import { watchAppearance } from "./appearance.js";
 import { Composer } from "./composer.js";
@@ -94,7 +95,7 @@ document.addEventListener("keydown", (event) => {
   const isTaken = event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]");
   if (event.key === "Escape" && !isTaken) app.stop();
 });
-addEventListener("hashchange", () => app.open(location.hash.slice(1)));
+addEventListener("hashchange", () => app.open(addressedId()));
 addEventListener("visibilitychange", () => app.saveAll());
 addEventListener("pagehide", () => {
   app.saveAll();
@@ -102,7 +103,7 @@ addEventListener("pagehide", () => {
 });
 
 app.start(await store.open());
-app.current = app.all().find((each) => each.id === location.hash.slice(1)) ?? app.current;
+app.current = app.all().find((each) => each.id === addressedId()) ?? app.current;
 app.onOpen();
 onLanguage(() => {
   messages.update();

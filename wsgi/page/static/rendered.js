@@ -27,7 +27,8 @@ export class Prose {
   set(text) {
     if (text === this.#shown) return;
     this.#shown = text;
-    if (known.has(text)) this.#take(known.get(text));
+    this.element.setAttribute("aria-busy", "true");
+    if (known.has(text)) this.take(text, known.get(text));
     else {
       if (this.#parts.length === 0) this.element.textContent = text;
       waiting.set(this, text);
@@ -39,6 +40,7 @@ export class Prose {
   take(text, html) {
     // A text that grew meanwhile is asked for again; until then this is nearer to it.
     if (this.#shown.startsWith(text)) this.#take(html);
+    this.element.setAttribute("aria-busy", String(this.#shown !== text));
   }
 
   // Only from the first part that differs: what was read, selected or scrolled before stays.

@@ -56,7 +56,8 @@ export class Run {
     try {
       await this.#read(path);
     } catch (error) {
-      if (error.status !== 404) throw error;
+      const isForgotten = error.status === 404 || /Paths\[\d+\]$/.test(error.param ?? "");
+      if (!isForgotten) throw error;
       // The server has forgotten this visit or its files: they are made known again, once.
       forgetSession();
       forgetHandles(path.flatMap((node) => node.attachments ?? []));

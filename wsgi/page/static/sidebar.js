@@ -1,5 +1,6 @@
 // The list of conversations: search, rename, delete, export, import.
 
+import { addressOf } from "./address.js";
 import { byId, el, iconButton, setChildren } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
 import { announce, confirmed, notify } from "./notices.js";
@@ -85,7 +86,7 @@ export class Sidebar {
   #item(conversation) {
     const title = conversation.title || t("newChat");
     const isCurrent = conversation === this.#app.current;
-    const link = el("a", { href: `#${conversation.id}`, title, "data-key": `open-${conversation.id}`, onclick: () => this.close() }, title);
+    const link = el("a", { href: addressOf(conversation), title, "data-key": `open-${conversation.id}`, onclick: () => this.close() }, title);
     if (isCurrent) link.setAttribute("aria-current", "page");
     const actions = el("span.item-actions", {},
       iconButton("edit", t("rename", { title }), () => this.#rename(conversation, item), { "data-key": `rename-${conversation.id}` }),
@@ -104,7 +105,7 @@ export class Sidebar {
       const title = input.value.trim();
       if (isKept && title && title !== conversation.title) this.#app.rename(conversation, title);
       this.update();
-      byId("conversations").querySelector(`[data-key="rename-${conversation.id}"]`)?.focus();
+      byId("conversations").querySelector(`[data-key="${CSS.escape(`rename-${conversation.id}`)}"]`)?.focus();
     };
     input.addEventListener("keydown", (event) => {
       if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
