@@ -15,8 +15,8 @@ from tests.support.chat_page import ChatPage, conversation, said
 OpenPage = Callable[..., ChatPage]
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-CODE = """A rainbow forms when sunlight enters raindrops, is **reflected** at their backs, and leaves
-them again, each colour at an angle of its own:
+CODE = """A rainbow forms when sunlight enters raindrops, is **reflected** at their backs, and
+leaves them again, each colour at an angle of its own:
 
 1. Red leaves at about 42 degrees.
 2. Violet leaves at about 40 degrees.
@@ -42,9 +42,7 @@ STATS = {
 RAINBOW = conversation(
     "How rainbows form",
     *said("Explain how a rainbow forms.", CODE, thinking="Light, drops.", thinkingMs=2400),
-    *said(
-        "And how wide is it?", "Not quite **two degrees**, four moons side by side.", stats=STATS
-    ),
+    *said("And how wide is it?", "Not quite **two degrees**, four moons.", stats=STATS),
 )
 
 
@@ -53,10 +51,8 @@ def test_nothing_sticks_out_on_a_phone(open_page: OpenPage) -> None:
     chat = open_page(**PHONE)
     wide = "x" * 300
     chat.page.set_input_files("#import-file", files=[_file(RAINBOW, ("Wide", f"`{wide}` {wide}"))])
-    chat.page.get_by_role("button", name="Show chats").click()
     for title in ("How rainbows form", "Wide"):
-        if not chat.page.get_by_role("link", name=title, exact=True).is_visible():
-            chat.page.get_by_role("button", name="Show chats").click()
+        chat.page.get_by_role("button", name="Show chats").click()
         chat.page.get_by_role("link", name=title, exact=True).click()
         chat.answer()
         widths = chat.page.evaluate(

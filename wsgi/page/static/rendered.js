@@ -16,35 +16,48 @@ const policy = globalThis.trustedTypes?.createPolicy("pyllama-rendered", { creat
 
 /** Shows a text in an element: as it is until the server has rendered it, then as Markdown. */
 export class Prose {
-  #shown = null;
+  #text = "";
+  #rendered = "";
   #parts = [];
 
   constructor() {
     this.element = el("div.prose.is-raw");
   }
 
-  /** Shows a text, soon. */
+  /** Shows a text, soon; while it is not up to date it is marked as busy. */
   set(text) {
-    if (text === this.#shown) return;
-    this.#shown = text;
+    if (text === this.#text) return;
+    if (!text.startsWith(this.#rendered)) this.#clear();
+    this.#text = text;
     this.element.setAttribute("aria-busy", "true");
+    waiting.delete(this);
     if (known.has(text)) this.take(text, known.get(text));
     else {
-      if (this.#parts.length === 0) this.element.textContent = text;
+      if (!this.#rendered) this.element.textContent = text;
       waiting.set(this, text);
-      timer ??= setTimeout(flush, waiting.size > 1 ? 0 : EVERY_MS);
+      timer ??= setTimeout(flush, EVERY_MS);
     }
   }
 
   /** Takes what the server made of a text. */
   take(text, html) {
-    // A text that grew meanwhile is asked for again; until then this is nearer to it.
-    if (this.#shown.startsWith(text)) this.#take(html);
-    this.element.setAttribute("aria-busy", String(this.#shown !== text));
+    // The text may have grown meanwhile: then this is nearer to it than what is shown, unless a
+    // later answer came before.
+    if (!this.#text.startsWith(text) || text.length < this.#rendered.length) return;
+    this.#rendered = text;
+    this.#show(html);
+    this.element.setAttribute("aria-busy", String(this.#text !== text));
+  }
+
+  #clear() {
+    this.#rendered = "";
+    this.#parts = [];
+    this.element.classList.add("is-raw");
+    this.element.replaceChildren();
   }
 
   // Only from the first part that differs: what was read, selected or scrolled before stays.
-  #take(html) {
+  #show(html) {
     const holder = document.createElement("template");
     holder.innerHTML = policy ? policy.createHTML(html) : html;
     const fresh = [...holder.content.children];
