@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pyllama.results import (
         Completion,
         Delta,
+        Embedding,
+        Embeddings,
         EngineStatus,
         ModelInfo,
         QueuePlace,
@@ -33,6 +35,8 @@ except PackageNotFoundError:  # a checkout that was never installed
 _HOMES = {
     "Completion": "pyllama.results",
     "Delta": "pyllama.results",
+    "Embedding": "pyllama.results",
+    "Embeddings": "pyllama.results",
     "EngineStatus": "pyllama.results",
     "Generation": "pyllama.generation",
     "GenerationParams": "pyllama.params",
@@ -53,6 +57,8 @@ _HOMES = {
 __all__ = [
     "Completion",
     "Delta",
+    "Embedding",
+    "Embeddings",
     "EngineStatus",
     "Generation",
     "GenerationParams",

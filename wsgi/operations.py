@@ -31,8 +31,8 @@ class Operation:
     ``schemas/answers.json``, such as ``openai.chat``."""
     media_type: str = falcon.MEDIA_JSON
     """That of the answer, if it is no JSON."""
-    is_streamed: bool = False
-    """Whether the answer comes as events if the body has ``stream``."""
+    stream_type: str | None = None
+    """Media type of the answer where it is streamed, if it can be."""
     errors: tuple[int, ...] = ()
     """Statuses of its errors."""
 
@@ -54,14 +54,19 @@ class Route:
 
 
 def generates(
-    summary: str, fields: FieldReader, answer: str, *, also: tuple[int, ...] = ()
+    summary: str,
+    fields: FieldReader,
+    answer: str,
+    *,
+    also: tuple[int, ...] = (),
+    stream_type: str = "text/event-stream",
 ) -> dict[str, Operation]:
     """Return the POST of a route that generates; ``also``: errors beside the usual ones."""
     operation = Operation(
         summary=summary,
         fields=fields,
         answer=answer,
-        is_streamed=True,
+        stream_type=stream_type,
         errors=(*_GENERATES, *also),
     )
     return {"POST": operation}

@@ -13,6 +13,8 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from .anthropic.messages import Messages, TokenCount
 from .anthropic.parse import COUNT_FIELDS, MESSAGES_FIELDS
 from .docs.page import DocsPage
+from .native.embeddings import EMBEDDINGS_FIELDS as ROWS_FIELDS
+from .native.embeddings import EmbeddingRows
 from .native.health import Health
 from .native.metrics import MetricsEndpoint
 from .native.tokens import (
@@ -22,19 +24,28 @@ from .native.tokens import (
     Detokenize,
     Tokenize,
 )
+from .ollama.chat import OllamaChat
+from .ollama.embed import EMBED_FIELDS, Embed, SingleEmbedding
+from .ollama.embed import EMBEDDINGS_FIELDS as EMBEDDING_FIELDS
+from .ollama.encode import NDJSON
+from .ollama.generate import Generate
+from .ollama.models import SHOW_FIELDS, Running, Show, Tags, Version
+from .ollama.parse_chat import CHAT_FIELDS as OLLAMA_CHAT_FIELDS
+from .ollama.parse_generate import GENERATE_FIELDS
 from .openai.chat import ChatCompletions
 from .openai.completions import Completions
+from .openai.embeddings import EMBEDDINGS_FIELDS, EmbeddingVectors
 from .openai.models import Models
 from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
 from .operations import Operation, Route, counts, generates, reads, uploads_a_file
-from .page.files import load_files
-from .page.page import Page, PageFile
+from .page.routes import page_routes
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
 from .webui.chat import WebChat
+from .webui.models import LOAD_FIELDS, ModelList, ModelLoad
 from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
 from .webui.queue_status import QueueStatus
 from .webui.render import RENDER_FIELDS, Render, RenderStyle
@@ -45,21 +56,15 @@ from .webui.uploads import UploadStore
 if TYPE_CHECKING:
     from .host import Host
 
-_OPENAI, _ANTHROPIC, _NATIVE, _SERVER = "OpenAI", "Anthropic", "llama-server", "server"
-_WEBUI = "web UI"
+_OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
+_WEBUI, _NATIVE, _SERVER = "web UI", "llama-server", "server"
 
 
 def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
-    served = (
-        *_chat(host),
-        *_responses(host),
-        *_anthropic(host),
-        *_native(host),
-        *_webui(host),
-        *_page(),
-        *_server(host),
-    )
+    openai = (*_chat(host), *_responses(host))
+    others = (*_anthropic(host), *_ollama(host), *_webui(host), *_native(host))
+    served = (*openai, *others, *page_routes(), *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -84,6 +89,14 @@ def _chat(host: Host) -> tuple[Route, ...]:
             tag=_OPENAI,
             resource=Completions(host),
             operations=generates("What follows a text", COMPLETION_FIELDS, "openai.completion"),
+        ),
+        Route(
+            paths=("/v1/embeddings",),
+            tag=_OPENAI,
+            resource=EmbeddingVectors(host),
+            operations=counts(
+                "What texts mean, as vectors", EMBEDDINGS_FIELDS, "openai.embeddings", also=(429,)
+            ),
         ),
         Route(
             paths=("/v1/models", "/models"),
@@ -155,8 +168,54 @@ def _anthropic(host: Host) -> tuple[Route, ...]:
     )
 
 
+def _ollama(host: Host) -> tuple[Route, ...]:
+    chat = generates(
+        "The next message of a chat",
+        OLLAMA_CHAT_FIELDS,
+        "ollama.chat",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    text = generates(
+        "An answer to a text",
+        GENERATE_FIELDS,
+        "ollama.generated",
+        also=(404,),
+        stream_type=NDJSON,
+    )
+    embed = counts(
+        "What texts mean, as vectors", EMBED_FIELDS, "ollama.embeddings", also=(404, 429)
+    )
+    embedding = counts(
+        "What a text means, as a vector", EMBEDDING_FIELDS, "ollama.embedding", also=(404, 429)
+    )
+    show = counts("What is known of the model", SHOW_FIELDS, "ollama.shown", also=(404,))
+    resources: tuple[tuple[tuple[str, ...], object, dict[str, Operation]], ...] = (
+        (("/api/chat/ollama",), OllamaChat(host), chat),
+        (("/api/generate",), Generate(host), text),
+        (("/api/embed",), Embed(host), embed),
+        (("/api/embeddings",), SingleEmbedding(host), embedding),
+        (("/api/tags",), Tags(host), reads("The models, of which there is one", "ollama.tags")),
+        (("/api/ps",), Running(host), reads("The models in memory", "ollama.running")),
+        (("/api/show",), Show(host), show),
+        (("/api/version",), Version(host), reads("The server's version", "ollama.version")),
+    )
+    return tuple(
+        Route(paths=paths, tag=_OLLAMA, resource=resource, operations=operations)
+        for paths, resource, operations in resources
+    )
+
+
 def _native(host: Host) -> tuple[Route, ...]:
     return (
+        Route(
+            paths=("/embeddings", "/embedding"),
+            tag=_NATIVE,
+            resource=EmbeddingRows(host),
+            operations=counts(
+                "What texts mean, or their tokens", ROWS_FIELDS, "native.embeddings", also=(429,)
+            ),
+        ),
         Route(
             paths=("/tokenize",),
             tag=_NATIVE,
@@ -181,6 +240,7 @@ def _native(host: Host) -> tuple[Route, ...]:
 def _webui(host: Host) -> tuple[Route, ...]:
     sessions, uploads = SessionStore(), UploadStore()
     new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
     style = Operation(summary="The colours of code in that HTML", media_type="text/css")
     forget = Operation(
         summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
@@ -189,9 +249,9 @@ def _webui(host: Host) -> tuple[Route, ...]:
         Route(
             paths=("/api/chat",),
             tag=_WEBUI,
-            resource=ApiChat(WebChat(host, sessions, uploads)),
+            resource=ApiChat(OllamaChat(host), WebChat(host, sessions, uploads)),
             operations=generates(
-                "The next message of a chat, as events unless `stream` is false",
+                "As events, the next message of a chat; a body with a `model` is Ollama's",
                 WEBUI_CHAT_FIELDS,
                 "webui.chat",
                 also=(404,),
@@ -215,6 +275,18 @@ def _webui(host: Host) -> tuple[Route, ...]:
             tag=_WEBUI,
             resource=QueueStatus(host),
             operations=reads("Whether requests wait", "webui.queue"),
+        ),
+        Route(
+            paths=("/api/models",),
+            tag=_WEBUI,
+            resource=ModelList(host),
+            operations={"GET": models},
+        ),
+        Route(
+            paths=("/api/models/load",),
+            tag=_WEBUI,
+            resource=ModelLoad(host),
+            operations=counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,)),
         ),
         Route(
             paths=("/api/upload",),
@@ -255,35 +327,6 @@ def _server(host: Host) -> tuple[Route, ...]:
             tag=_SERVER,
             resource=MetricsEndpoint(host),
             operations={"GET": metrics},
-        ),
-    )
-
-
-def _page() -> tuple[Route, ...]:
-    files = load_files()
-    page = Page(files)
-    shown = Operation(summary="The chat page", media_type=falcon.MEDIA_HTML)
-    root = Operation(
-        summary="The chat page for browsers, a line that says what answers here for others",
-        media_type=falcon.MEDIA_TEXT,
-    )
-    part = Operation(
-        summary="A file of the chat page, under its version", media_type="*/*", errors=(404,)
-    )
-    return (
-        Route(paths=("/",), tag=_WEBUI, resource=page, operations={"GET": root}),
-        Route(
-            paths=("/index.html",),
-            tag=_WEBUI,
-            resource=page,
-            suffix="always",
-            operations={"GET": shown},
-        ),
-        Route(
-            paths=("/ui/{version}/{name}",),
-            tag=_WEBUI,
-            resource=PageFile(files),
-            operations={"GET": part},
         ),
     )
 

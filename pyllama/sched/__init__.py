@@ -13,6 +13,7 @@ from pyllama.sched.events import (
     Verified,
 )
 from pyllama.sched.limits import Limits
+from pyllama.sched.packer import Lot, Packer, Piece
 from pyllama.sched.plan import (
     BatchPlan,
     CellOp,
@@ -41,7 +42,10 @@ __all__ = [
     "Finished",
     "Limits",
     "LoadState",
+    "Lot",
     "NoDrafter",
+    "Packer",
+    "Piece",
     "PromptScored",
     "RemoveCells",
     "Request",

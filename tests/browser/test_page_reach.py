@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support.chat_page import ChatPage, conversation, said
+from tests.support.chat_page import ChatPage, conversation, exported, said
 
 OpenPage = Callable[..., ChatPage]
 
@@ -240,8 +240,6 @@ def test_screenshots(open_page: OpenPage, screenshots: Path, scheme: str, device
 
 def _file(first: dict[str, Any], second: tuple[str, str]) -> Any:
     """Return a file of two conversations; an answer that is empty has failed."""
-    from tests.support.chat_page import exported
-
     title, answer = second
     failure = {"state": "failed", "error": {"message": "The model is gone."}}
     return exported(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pyllama.engine import Engine, EngineState, Failed
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, PyllamaError
 from pyllama.sched import Finished
 from tests.support.builders import request

@@ -250,7 +250,7 @@ def test_a_variable_without_effect_is_an_error(environ: Mapping[str, str], messa
         (("model.gguf",), "unknown option model.gguf"),
         (("--mmproj", "x"), "--mmproj is an option of llama-server that pyllama does not have"),
         (("--api-key", "x"), "--api-key is an option"),
-        (("--embedding",), "--embedding"),
+        (("--reranking",), "--reranking"),
         (("--no-cont-batching",), "always batches"),
         (("-nocb",), "always batches"),
     ],

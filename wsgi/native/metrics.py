@@ -128,6 +128,7 @@ class _Snapshot(Collector):
             ("prefix_hits", "Requests that started from cached cells.", now.n_prefix_hits),
             ("ram_hits", "Prefixes that came back from the RAM tier.", now.n_ram_hits),
             ("ram_tokens", "Tokens of those prefixes.", now.n_ram_tokens),
+            ("embedded", "Inputs turned into embeddings.", now.n_embedded),
             ("preemptions", "Times a request gave up its cells.", now.n_preempted),
         ):
             yield CounterMetricFamily(f"pyllama:{name}", text, value)

@@ -9,6 +9,7 @@ from ..body import read_object
 if TYPE_CHECKING:
     import falcon
 
+    from ..ollama.chat import OllamaChat
     from .chat import WebChat
 
 
@@ -16,12 +17,17 @@ class ApiChat:
     """Tells who asks by whether the body names a model.
 
     Args:
-        webui: answers the bodies without a model.
+        ollama: answers the bodies with a model.
+        webui: answers those without.
     """
 
-    def __init__(self, webui: WebChat) -> None:
+    def __init__(self, ollama: OllamaChat, webui: WebChat) -> None:
+        self._ollama = ollama
         self._webui = webui
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer in the dialect of who asks."""
-        self._webui.respond(req, resp, read_object(req))
+        body = read_object(req)
+        # A page may send the field, but has nothing to say in it.
+        resource = self._ollama if body.get("model") else self._webui
+        resource.respond(req, resp, body)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..anthropic.partial import tool_input
 from ..ids import random_id
+from ..partial import tool_input
 from ..segments import Closed, Grown, Segment, Segments
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class WebChatEncoder:
             # Not by who asked: the server shuts down.
             "aborted": info.type == "unavailable_error",
         }
-        return _event(**self._done(self.generations, finish_reason=None), **failure)
+        return _event(**(self._done(self.generations, finish_reason=None) | failure))
 
     def _place(self) -> bytes:
         place = self.generations.queue_place

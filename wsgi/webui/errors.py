@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from ..errors import ErrorInfo
 
 _PREFIXES = (
-    "/api/chat",
     "/api/models",
     "/api/queue",
     "/api/render",
@@ -25,14 +24,17 @@ class UnknownSession(InvalidRequest):
 
 def is_webui(path: str) -> bool:
     """Return whether a path belongs to this dialect."""
-    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in _PREFIXES)
+    # Below /api/chat it is Ollama's.
+    return path == "/api/chat" or any(
+        path == prefix or path.startswith(f"{prefix}/") for prefix in _PREFIXES
+    )
 
 
 def webui_error(info: ErrorInfo) -> dict[str, Any]:
     """Return the body of an error."""
     return {
         "ok": False,
-        "error": info.message,
+        "error": info.sentence,
         "type": info.type,
         "param": info.param,
         "code": info.status,
