@@ -16,7 +16,7 @@ def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
     """A number that was changed counts for the next answer, and after a reload."""
     chat.page.get_by_role("button", name="Settings").click()
     drawer = chat.page.get_by_role("dialog", name="Settings")
-    drawer.get_by_label("Most tokens").fill("5")
+    drawer.get_by_label("Maximum tokens").fill("5")
     drawer.get_by_label("System prompt").fill("You answer in capital letters.")
     drawer.get_by_role("button", name="Close").click()
     with chat.page.expect_request("**/api/chat") as sent:
@@ -32,7 +32,7 @@ def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
     chat.page.reload()
     chat.ready()
     chat.page.get_by_role("button", name="Settings").click()
-    expect(drawer.get_by_label("Most tokens")).to_have_value("5")
+    expect(drawer.get_by_label("Maximum tokens")).to_have_value("5")
 
 
 def test_a_wrong_number_is_not_sent(chat: ChatPage) -> None:
@@ -61,7 +61,7 @@ def test_a_schema_shapes_the_answer(chat: ChatPage) -> None:
     expect(chat.page.locator("#fault-schema")).to_have_text("A schema is a JSON object.")
     schema.fill('{"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}')
     expect(chat.page.locator("#fault-schema")).to_be_hidden()
-    chat.page.get_by_label("Most tokens").fill("100")
+    chat.page.get_by_label("Maximum tokens").fill("100")
     chat.page.keyboard.press("Escape")
     expect(chat.page.locator("#json")).to_be_visible()
     assert isinstance(json.loads(chat.ask("Is water wet?"))["ok"], bool)
