@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.support.chat_page import ChatPage
+from tests.support.chat_page import ChatPage, sent_body
 
 OpenPage = Callable[..., ChatPage]
 
@@ -90,7 +90,7 @@ def test_a_text_is_sent_with_the_question(chat: ChatPage, tmp_path: Path) -> Non
     expect(chat.page.locator(".chip small")).to_contain_text("byte")
     with chat.page.expect_request("**/api/chat") as sent:
         chat.page.get_by_role("button", name="Send").click()
-    content = sent.value.post_data_json["messages"][-1]["content"]
+    content = sent_body(sent.value)["messages"][-1]["content"]
     assert content.startswith("[File: note.txt]\nThe meeting is at noon.\n[End of file]\n\n")
     assert chat.answer()
     expect(chat.page.locator(".file")).to_have_text("note.txt")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.support.chat_page import ChatPage
+from tests.support.chat_page import ChatPage, sent_body
 
 OpenPage = Callable[..., ChatPage]
 
@@ -21,7 +21,7 @@ def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
     drawer.get_by_role("button", name="Close").click()
     with chat.page.expect_request("**/api/chat") as sent:
         chat.ask("Tell me a long story.")
-    body = sent.value.post_data_json
+    body = sent_body(sent.value)
     assert body["messages"][0] == {"role": "system", "content": "You answer in capital letters."}
     assert (body["maxTokens"], body["temperature"], body["think"]) == (5, 0, False)
     assert "topK" not in body
@@ -86,4 +86,4 @@ def test_thinking_is_a_switch(chat: ChatPage) -> None:
     expect(switch).to_have_attribute("aria-pressed", "true")
     with chat.page.expect_request("**/api/chat") as sent:
         chat.ask("Hello")
-    assert sent.value.post_data_json["think"] is True
+    assert sent_body(sent.value)["think"] is True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Request
 
 WAIT_MS = 60_000
 # Answers are the same each time, and short.
@@ -124,6 +124,13 @@ class ChatPage:
         # An answer other than 200 is a line of the console too; what it means is on the page.
         if kind == "error" and not text.startswith("Failed to load resource"):
             self.faults.append(text)
+
+
+def sent_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object that the page sent."""
+    body: Any = request.post_data_json
+    assert isinstance(body, dict)
+    return body
 
 
 def conversation(title: str, *messages: dict[str, Any]) -> dict[str, Any]:
