@@ -54,6 +54,8 @@ from .webui.upload import UploadEndpoint
 from .webui.uploads import UploadStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .host import Host
 
 _OPENAI, _ANTHROPIC, _OLLAMA = "OpenAI", "Anthropic", "Ollama"
@@ -239,73 +241,36 @@ def _native(host: Host) -> tuple[Route, ...]:
 
 def _webui(host: Host) -> tuple[Route, ...]:
     sessions, uploads = SessionStore(), UploadStore()
-    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
-    models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
-    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
-    forget = Operation(
-        summary="Forget a session", answer="webui.deleted_session", errors=(400, 404, 500)
+    chat = ApiChat(OllamaChat(host), WebChat(host, sessions, uploads))
+    answered = generates(
+        "As events, the next message of a chat; a body with a `model` is Ollama's",
+        WEBUI_CHAT_FIELDS,
+        "webui.chat",
+        also=(404,),
     )
-    return (
-        Route(
-            paths=("/api/chat",),
-            tag=_WEBUI,
-            resource=ApiChat(OllamaChat(host), WebChat(host, sessions, uploads)),
-            operations=generates(
-                "As events, the next message of a chat; a body with a `model` is Ollama's",
-                WEBUI_CHAT_FIELDS,
-                "webui.chat",
-                also=(404,),
-            ),
-        ),
-        Route(
-            paths=("/api/sessions",),
-            tag=_WEBUI,
-            resource=Sessions(sessions),
-            operations={"POST": new},
-        ),
-        Route(
-            paths=("/api/sessions/{session_id}",),
-            tag=_WEBUI,
-            resource=Sessions(sessions),
-            suffix="one",
-            operations={"DELETE": forget},
-        ),
-        Route(
-            paths=("/api/queue/status",),
-            tag=_WEBUI,
-            resource=QueueStatus(host),
-            operations=reads("Whether requests wait", "webui.queue"),
-        ),
-        Route(
-            paths=("/api/models",),
-            tag=_WEBUI,
-            resource=ModelList(host),
-            operations={"GET": models},
-        ),
-        Route(
-            paths=("/api/models/load",),
-            tag=_WEBUI,
-            resource=ModelLoad(host),
-            operations=counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,)),
-        ),
-        Route(
-            paths=("/api/upload",),
-            tag=_WEBUI,
-            resource=UploadEndpoint(host, uploads),
-            operations=uploads_a_file("A file for a message", "webui.upload"),
-        ),
-        Route(
-            paths=("/api/render",),
-            tag=_WEBUI,
-            resource=Render(),
-            operations=counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered"),
-        ),
-        Route(
-            paths=("/api/render/style.css",),
-            tag=_WEBUI,
-            resource=RenderStyle(),
-            operations={"GET": style},
-        ),
+    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    gone = "webui.deleted_session"
+    forget = Operation(summary="Forget a session", answer=gone, errors=(400, 404, 500))
+    models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
+    load = counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,))
+    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
+    queue = reads("Whether requests wait", "webui.queue")
+    upload = uploads_a_file("A file for a message", "webui.upload")
+    render = counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered")
+    resources: tuple[tuple[str, object, str | None, Mapping[str, Operation]], ...] = (
+        ("/api/chat", chat, None, answered),
+        ("/api/sessions", Sessions(sessions), None, {"POST": new}),
+        ("/api/sessions/{session_id}", Sessions(sessions), "one", {"DELETE": forget}),
+        ("/api/queue/status", QueueStatus(host), None, queue),
+        ("/api/models", ModelList(host), None, {"GET": models}),
+        ("/api/models/load", ModelLoad(host), None, load),
+        ("/api/upload", UploadEndpoint(host, uploads), None, upload),
+        ("/api/render", Render(), None, render),
+        ("/api/render/style.css", RenderStyle(), None, {"GET": style}),
+    )
+    return tuple(
+        Route(paths=(path,), tag=_WEBUI, resource=resource, suffix=suffix, operations=operations)
+        for path, resource, suffix, operations in resources
     )
 
 
