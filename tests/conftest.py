@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="send N made-up requests, others each time, where a few that are always the same do",
     )
+    parser.addoption(
+        "--screenshots",
+        metavar="FOLDER",
+        help="keep the pictures that the tests take of the chat page",
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

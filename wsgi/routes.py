@@ -15,7 +15,7 @@ from .anthropic.parse import COUNT_FIELDS, MESSAGES_FIELDS
 from .docs.page import DocsPage
 from .native.embeddings import EMBEDDINGS_FIELDS as ROWS_FIELDS
 from .native.embeddings import EmbeddingRows
-from .native.health import Health, Root
+from .native.health import Health
 from .native.metrics import MetricsEndpoint
 from .native.tokens import (
     DETOKENIZE_FIELDS,
@@ -40,6 +40,7 @@ from .openai.parse_chat import CHAT_FIELDS
 from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
 from .operations import Operation, Route, counts, generates, reads, uploads_a_file
+from .page.routes import page_routes
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
@@ -65,7 +66,7 @@ def routes(host: Host) -> tuple[Route, ...]:
     """Return the routes of an application that serves a host's model."""
     openai = (*_chat(host), *_responses(host))
     others = (*_anthropic(host), *_ollama(host), *_webui(host), *_native(host))
-    served = (*openai, *others, *_server(host))
+    served = (*openai, *others, *page_routes(), *_server(host))
     return (*served, *_documentation(served))
 
 
@@ -279,7 +280,6 @@ def _server(host: Host) -> tuple[Route, ...]:
         media_type=CONTENT_TYPE_PLAIN_0_0_4,
         errors=(500, 501, 503),
     )
-    root = Operation(summary="A line that says what answers here", media_type=falcon.MEDIA_TEXT)
     return (
         Route(
             paths=("/health", "/v1/health"),
@@ -293,7 +293,6 @@ def _server(host: Host) -> tuple[Route, ...]:
             resource=MetricsEndpoint(host),
             operations={"GET": metrics},
         ),
-        Route(paths=("/",), tag=_SERVER, resource=Root(), operations={"GET": root}),
     )
 
 

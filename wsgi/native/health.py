@@ -1,14 +1,14 @@
-"""Whether the server can answer: ``/health``, and a line for a person at ``/``."""
+"""Whether the server can answer: ``/health``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import falcon
-
 from pyllama.errors import EngineError
 
 if TYPE_CHECKING:
+    import falcon
+
     from ..host import Host
 
 
@@ -24,16 +24,5 @@ class Health:
         if status.state == "dead":
             raise EngineError("the engine has failed; restart the server")
         resp.media = {"status": "ok"}
-
-    on_head = on_get
-
-
-class Root:
-    """``GET /``: a line that says what answers here."""
-
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer in plain text."""
-        resp.content_type = falcon.MEDIA_TEXT
-        resp.text = "pyllama is running\n"
 
     on_head = on_get

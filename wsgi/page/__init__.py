@@ -1,0 +1,1 @@
+"""The chat page that browsers get at ``/``: static files, and how they are served."""
