@@ -23,6 +23,8 @@ def main() -> None:
         getattr(pyllama, name)
 
     files = {str(path) for path in distribution("pyllama").files or ()}
+    if not any(file.endswith("wsgi/page/static/index.html") for file in files):
+        raise SystemExit("the wheel lacks the chat page")
     missing = {name for name in LICENCES if not any(file.endswith(name) for file in files)}
     if missing:
         raise SystemExit(f"the wheel lacks licences: {', '.join(sorted(missing))}")

@@ -48,7 +48,7 @@ from .webui.chat import WebChat
 from .webui.models import LOAD_FIELDS, ModelList, ModelLoad
 from .webui.parse import CHAT_FIELDS as WEBUI_CHAT_FIELDS
 from .webui.queue_status import QueueStatus
-from .webui.render import RENDER_FIELDS, Render, RenderStyle
+from .webui.render import RENDER_FIELDS, Render
 from .webui.sessions import Sessions, SessionStore
 from .webui.upload import UploadEndpoint
 from .webui.uploads import UploadStore
@@ -253,7 +253,6 @@ def _webui(host: Host) -> tuple[Route, ...]:
     forget = Operation(summary="Forget a session", answer=gone, errors=(400, 404, 500))
     models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
     load = counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,))
-    style = Operation(summary="The colours of code in that HTML", media_type="text/css")
     queue = reads("Whether requests wait", "webui.queue")
     upload = uploads_a_file("A file for a message", "webui.upload")
     render = counts("Markdown to HTML", RENDER_FIELDS, "webui.rendered")
@@ -266,7 +265,6 @@ def _webui(host: Host) -> tuple[Route, ...]:
         ("/api/models/load", ModelLoad(host), None, load),
         ("/api/upload", UploadEndpoint(host, uploads), None, upload),
         ("/api/render", Render(), None, render),
-        ("/api/render/style.css", RenderStyle(), None, {"GET": style}),
     )
     return tuple(
         Route(paths=(path,), tag=_WEBUI, resource=resource, suffix=suffix, operations=operations)

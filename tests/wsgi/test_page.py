@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.contrast import contrast
+
 STATIC = Path(__file__).parents[2] / "wsgi" / "page" / "static"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 ADDRESS = re.compile(r'(?:src|href)="(ui/[^"]+)"')
@@ -99,6 +101,19 @@ def test_who_takes_gzip_gets_it(client: httpx.Client, accepts: str, *, is_packed
         assert "Accept-Encoding" in response.headers["Vary"]
     whole = gzip.decompress(data) if is_packed else data
     assert whole.startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_colours_of_code_stand_out(scheme: int) -> None:
+    """Every kind of token can be read on its background, as WCAG AA has it."""
+    pairs = re.compile(r"light-dark\((#\w{6}), (#\w{6})\)")
+    tokens = (STATIC / "tokens.css").read_text(encoding="utf-8")
+    (ground,) = (pairs.findall(line) for line in tokens.splitlines() if "--sunken:" in line)
+    prose = (STATIC / "prose.css").read_text(encoding="utf-8")
+    colours = [pairs.findall(line) for line in prose.splitlines() if line.startswith(".hl ")]
+    ratios = [contrast(found[0][scheme], ground[0][scheme]) for found in colours if found]
+    assert len(ratios) >= 7
+    assert min(ratios) >= 4.5
 
 
 def words(language: str) -> set[str]:

@@ -9,11 +9,8 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from pygments.styles import get_style_by_name
 
-from tests.support.contrast import contrast
 from wsgi.webui import highlight
-from wsgi.webui.highlight import stylesheet
 from wsgi.webui.markdown import MAX_CHARS, render
 
 TAGS = {
@@ -175,30 +172,3 @@ def test_bodies_are_bounded(client: httpx.Client) -> None:
     """Too many texts are a 400, too many bytes a 413."""
     assert client.post("/api/render", json={"texts": [""] * 1001}).status_code == 400
     assert client.post("/api/render", json={"texts": ["a" * (5 << 20)]}).status_code == 413
-
-
-@pytest.mark.parametrize(
-    ("style", "background"),
-    [
-        (highlight.LIGHT_STYLE, highlight.LIGHT_BACKGROUND),
-        (highlight.DARK_STYLE, highlight.DARK_BACKGROUND),
-    ],
-)
-def test_colours_stand_out(style: str, background: str) -> None:
-    """Every kind of token can be read on its background, as WCAG AA has it."""
-    for _, look in get_style_by_name(style):
-        if look["color"]:
-            below = f"#{look['bgcolor']}" if look["bgcolor"] else background
-            assert contrast(f"#{look['color']}", below) >= 4.5
-
-
-def test_stylesheet_is_served(client: httpx.Client) -> None:
-    """It has a light and a dark form, and loads nothing."""
-    response = client.get("/api/render/style.css")
-    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert response.text == stylesheet()
-    assert ".hl .k {" in response.text
-    assert '[data-theme="dark"] .hl .k {' in response.text
-    assert "prefers-color-scheme: dark" in response.text
-    assert "url(" not in response.text
-    assert "@import" not in response.text

@@ -1,4 +1,4 @@
-"""Code to HTML with a class for each kind of token, and the colours of these classes."""
+"""Code to HTML with a class for each kind of token; the page's style sheet has the colours."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 MAX_CODE_CHARS = 20_000
 """Longest code that gets colours: lexers are made for programs, not for what was written to take
 them long."""
-
-LIGHT_STYLE, DARK_STYLE = "xcode", "lightbulb"
-"""Pygments' styles of which each colour stands out 4.5 to 1 from the backgrounds below."""
-LIGHT_BACKGROUND, DARK_BACKGROUND = "#f6f8fa", "#161b22"
 
 
 class TooSlow(Exception):
@@ -49,34 +45,6 @@ def highlight(code: str, language: str, deadline_s: float) -> str:
     tokens = _until(deadline_s, lexer.get_tokens(code))
     HtmlFormatter(nowrap=True).format(tokens, out)
     return out.getvalue()
-
-
-def stylesheet() -> str:
-    """Return the CSS of the classes, in a light and in a dark form.
-
-    The dark one holds where the browser prefers it; ``data-theme`` on the root element, ``light``
-    or ``dark``, decides over the browser.
-    """
-    by_choice = ':root[data-theme="dark"] .hl'
-    by_preference = ':root:not([data-theme="light"]) .hl'
-    return "\n".join(
-        (
-            f".hl {{ background: {LIGHT_BACKGROUND} }}",
-            *_rules(LIGHT_STYLE, ".hl"),
-            f"{by_choice} {{ background: {DARK_BACKGROUND} }}",
-            *_rules(DARK_STYLE, by_choice),
-            "@media (prefers-color-scheme: dark) {",
-            f"{by_preference} {{ background: {DARK_BACKGROUND} }}",
-            *_rules(DARK_STYLE, by_preference),
-            "}\n",
-        )
-    )
-
-
-def _rules(style: str, prefix: str) -> list[str]:
-    formatter: Any = HtmlFormatter(style=style)  # its stubs lack this method
-    rules: list[str] = formatter.get_token_style_defs(prefix)
-    return rules
 
 
 def _until(deadline_s: float, tokens: Iterator[Any]) -> Iterator[Any]:
