@@ -13,6 +13,7 @@ from pyllama.sched.events import (
     Verified,
 )
 from pyllama.sched.limits import Limits
+from pyllama.sched.media import MediaSpan
 from pyllama.sched.plan import (
     BatchPlan,
     CellOp,
@@ -41,6 +42,7 @@ __all__ = [
     "Finished",
     "Limits",
     "LoadState",
+    "MediaSpan",
     "NoDrafter",
     "PromptScored",
     "RemoveCells",
