@@ -97,6 +97,7 @@ def _time_steps(n_sequences: int, n_steps: int, *, is_prefilling: bool) -> list[
             n_ctx_seq=_N_CTX_SEQ,
             n_cells=_N_CTX_SEQ * n_slots,
             n_batch=2048,
+            n_ubatch=512,
         )
     )
     sequences = [scheduler.add(_request(i, n_prompt=16)) for i in range(n_sequences)]

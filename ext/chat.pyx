@@ -52,27 +52,22 @@ cdef class ChatTemplate:
 
 
 def generic_tools(str request not None):
-    data = request.encode("utf-8", "replace")
-    cdef const char * c_request = data
-    cdef char * answer
-    with nogil:
-        answer = pyl_chat_generic_tools(c_request)
-    return json.loads(take_text(answer, "build_chat_peg_parser"))
+    return json.loads(_transformed(pyl_chat_generic_tools, request, "build_chat_peg_parser"))
 
 
 def content_grammar(str parser not None):
-    data = parser.encode("utf-8", "replace")
-    cdef const char * c_parser = data
-    cdef char * answer
-    with nogil:
-        answer = pyl_content_grammar(c_parser)
-    return take_text(answer, "common_peg_arena::build_grammar")
+    return _transformed(pyl_content_grammar, parser, "common_peg_arena::build_grammar")
 
 
 def schema_grammar(str schema not None):
-    data = schema.encode("utf-8", "replace")
-    cdef const char * c_schema = data
+    return _transformed(pyl_schema_grammar, schema, "json_schema_to_grammar")
+
+
+cdef str _transformed(char * (*function)(const char *) noexcept nogil, str text, str name):
+    """Pass a text through a function of the bridge; its name is for the error."""
+    data = text.encode("utf-8", "replace")
+    cdef const char * c_text = data
     cdef char * answer
     with nogil:
-        answer = pyl_schema_grammar(c_schema)
-    return take_text(answer, "json_schema_to_grammar")
+        answer = function(c_text)
+    return take_text(answer, name)

@@ -72,3 +72,13 @@ def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     """Return a call as a message's ``tool_calls`` holds it."""
     function = {"name": name, "arguments": arguments}
     return {"id": call_id, "type": "function", "function": function}
+
+
+def named_tool(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return OpenAI's choice of a tool by its name. Raises InvalidRequest where it is none."""
+    if all(tool["name"] != name for tool in tools):
+        raise InvalidRequest(
+            f"tool_choice.name must be the name of one of the tools, not {name[:64]!r}",
+            param="tool_choice.name",
+        )
+    return {"type": "function", "function": {"name": name}}

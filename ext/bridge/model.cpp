@@ -61,7 +61,6 @@ llama_context * pyl_context_new(
         cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
-        pyl::tune_host_memory();
         llama_context * ctx         = llama_init_from_model(model, cparams);
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");

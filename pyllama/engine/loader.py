@@ -138,6 +138,7 @@ def _limits(
         n_ctx_seq=context.n_ctx_seq,
         n_cells=context.n_ctx,
         n_batch=context.n_batch,
+        n_ubatch=context.n_ubatch,
         n_scored=context.n_outputs_max - context.n_seq_max - n_draft_rows,
         eog_tokens=vocab.eog_tokens(),
         can_trim=not (has_state or has_window),

@@ -10,6 +10,8 @@ from pyllama._ext.vocab import Vocab
 from pyllama.errors import InvalidRequest, NativeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyllama._ext.model import Model
     from pyllama.params import GenerationParams
     from pyllama.text import Prompt
@@ -25,13 +27,7 @@ def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: 
         InvalidRequest: llama.cpp refuses a parameter or the prompt's constraint, or a token of
             ``logit_bias`` does not exist.
     """
-    n_vocab = Vocab(model).n_tokens
-    for token, _ in params.sampling.logit_bias:
-        if token >= n_vocab:
-            raise InvalidRequest(
-                f"logit_bias: {token} is no token of this vocabulary of {n_vocab}",
-                param="logit_bias",
-            )
+    _check_biases(model, params.sampling.logit_bias)
     flat = params.as_dict()
     if prompt.constraint is not None:
         flat["constraint"] = prompt.constraint.as_dict()
@@ -51,3 +47,15 @@ def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: 
         n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
         sampler.accept_prompt(list(prompt.tokens[max(len(prompt.tokens) - n_history, 0) :]))
     return sampler
+
+
+def _check_biases(model: Model, biases: Sequence[tuple[int, float]]) -> None:
+    if not biases:
+        return
+    n_vocab = Vocab(model).n_tokens
+    for token, _ in biases:
+        if token >= n_vocab:
+            raise InvalidRequest(
+                f"logit_bias: {token} is no token of this vocabulary of {n_vocab}",
+                param="logit_bias",
+            )

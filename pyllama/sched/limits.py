@@ -21,6 +21,8 @@ class Limits:
     """KV cells in all: n_slots * n_ctx_seq in streams, n_ctx_seq in a unified pool."""
     n_batch: int
     """Most tokens of one batch."""
+    n_ubatch: int
+    """Most tokens of a batch that are computed at once; the rest follow in the same step."""
     n_scored: int = 32
     """Rows of logits that one batch may use to score prompts, beside one a sequence."""
     eog_tokens: frozenset[int] = field(default_factory=frozenset)

@@ -86,7 +86,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One step: memory operations first, in order, then one batch, sorted by sequence id."""
+    """One step: memory operations first, in order, then one batch."""
 
     operations: tuple[CellOp, ...] = ()
     chunks: tuple[Chunk, ...] = ()
@@ -164,13 +164,13 @@ class PlanBuilder:
     Args:
         n_tokens_left: tokens that the batch still takes.
         n_cells_left: KV cells that are still free.
-        n_prompt_left: prompt tokens that the step's latency budget still allows.
+        n_prompt: prompt tokens that the step's latency budget allows, about.
         n_scored_left: rows of logits that are left to score prompts with.
     """
 
     n_tokens_left: int
     n_cells_left: int
-    n_prompt_left: int
+    n_prompt: int
     n_scored_left: int = 0
     chunks: list[Chunk] = field(default_factory=list)
 
@@ -186,7 +186,6 @@ class PlanBuilder:
         count = min(
             n_wanted,
             sequence.n_ready,
-            self.n_prompt_left,
             self.n_tokens_left,
             self.n_cells_left,
             sequence.n_scorable(self.n_scored_left),
@@ -194,7 +193,6 @@ class PlanBuilder:
         if count < 1:
             return 0
         self._add(sequence, seq_id, count)
-        self.n_prompt_left -= count
         return count
 
     def add_drafts(self, drafter: Drafter, n_cells_spare: int, n_ctx_seq: int) -> None:
@@ -230,9 +228,3 @@ class PlanBuilder:
         self.n_scored_left -= len(scored)
         self.n_tokens_left -= count
         self.n_cells_left -= count
-
-    def build(self, operations: tuple[CellOp, ...]) -> BatchPlan:
-        """Return the plan."""
-        # llama.cpp splits a batch over consecutive sequence ids: sorted rows make few ubatches.
-        self.chunks.sort(key=lambda chunk: chunk.seq_id)
-        return BatchPlan(operations, tuple(self.chunks))

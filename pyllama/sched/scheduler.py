@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import PrefillBudget
+from pyllama.sched.chunk_end import aligned_count
 from pyllama.sched.drafter import NoDrafter
 from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.sched.media import MediaTurns
@@ -20,6 +21,7 @@ from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
 from pyllama.sched.ram_tier import RamTier
+from pyllama.sched.row_order import in_row_order
 from pyllama.sched.sequence import Sequence, Status
 from pyllama.sched.slot_pool import SlotPool
 
@@ -99,7 +101,8 @@ class Scheduler:
         n_pending = sum(sequence.n_pending for sequence in self.running)
         n_cells_spare = self.pool.n_cells_free - n_pending
         builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
-        return builder.build(self.pool.take_operations())
+        chunks = in_row_order(builder.chunks, self.limits.n_ubatch)
+        return BatchPlan(self.pool.take_operations(), chunks)
 
     def flush(self) -> BatchPlan:
         """Return a plan of memory operations only, for a look at the memory after it."""
@@ -206,7 +209,7 @@ class Scheduler:
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,
-            n_prompt_left=self._budget.tokens(len(decoding), len(depths), max(depths, default=0)),
+            n_prompt=self._budget.tokens(len(decoding), len(depths), max(depths, default=0)),
             n_scored_left=self.limits.n_scored,
         )
         for sequence in decoding:
@@ -226,7 +229,7 @@ class Scheduler:
         ]
         if not prompts:
             return
-        n_left = builder.n_prompt_left
+        n_left = builder.n_prompt
         shares = dict.fromkeys(prompts, 0)
         shares[prompts[0]] = min(n_left - n_left // 2, prompts[0].n_pending)
         n_left -= shares[prompts[0]]
@@ -235,7 +238,11 @@ class Scheduler:
             shares[sequence] += n_more
             n_left -= n_more
         for sequence, n_wanted in shares.items():
-            builder.add_prompt(sequence, _slot_of(sequence).id, n_wanted)
+            if n_wanted:
+                count = aligned_count(
+                    sequence.n_past, n_wanted, sequence.n_pending, self.limits.n_ubatch
+                )
+                builder.add_prompt(sequence, _slot_of(sequence).id, count)
 
     # ---- taking in results ------------------------------------------------------------------
 

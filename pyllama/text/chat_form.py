@@ -235,7 +235,6 @@ class FormBuilder:
             parse_tool_calls=tools.are_callable,
             is_continuation=wanted.is_continuation,
             preserved_tokens=frozenset(one[0] for one in (*ids, starts) if len(one) == 1),
-            triggers=words,
             thinking_start=answer["thinking_start"],
             thinking_ends=tuple(answer["thinking_ends"]),
             tools=tools.chosen if tools.are_callable else (),

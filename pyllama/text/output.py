@@ -27,8 +27,6 @@ class OutputFormat:
     is_continuation: bool = False
     preserved_tokens: frozenset[int] = frozenset()
     """Control tokens whose text the parser must see."""
-    triggers: tuple[str, ...] = ()
-    """Texts at which a tool call can begin."""
     thinking_start: str = ""
     thinking_ends: tuple[str, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()

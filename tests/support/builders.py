@@ -17,6 +17,7 @@ def limits(**changes: Any) -> Limits:
     n_ctx_seq = changes.setdefault("n_ctx_seq", 1000)
     changes.setdefault("n_cells", n_slots * n_ctx_seq)
     changes.setdefault("n_batch", 512)
+    changes.setdefault("n_ubatch", changes["n_batch"])
     changes.setdefault("n_seq_ids", n_slots)
     changes.setdefault("is_unified", False)
     return Limits(**changes)

@@ -60,6 +60,7 @@ def contexts(draw: st.DrawFn) -> Limits:
         n_ctx_seq=n_ctx_seq,
         n_cells=n_ctx_seq if is_unified else n_ctx_seq * n_slots,
         n_batch=draw(st.sampled_from([8, 64])),
+        n_ubatch=draw(st.sampled_from([4, 8])),
         n_scored=draw(st.sampled_from([1, 5, 64])),
         eog_tokens=frozenset({0, 1}),
         can_trim=draw(st.booleans()),

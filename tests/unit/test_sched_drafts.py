@@ -158,7 +158,7 @@ def test_drafts_take_what_prompts_leave() -> None:
     house.step()
     house.scheduler.add(request(tuple(range(100, 113)), max_tokens=30))
     house.step()
-    assert [(chunk.seq_id, chunk.count) for chunk in house.plan.chunks] == [(0, 3), (1, 13)]
+    assert [(chunk.seq_id, chunk.count) for chunk in house.plan.chunks] == [(1, 13), (0, 3)]
 
 
 def test_drafts_take_no_cell_that_somebody_needs() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
 
-from ..conversation import Conversation, renamed
+from ..conversation import Conversation, named_tool, renamed
 from ..fields import FieldReader
 from ..validation import Schema
 from .convert import Converter
@@ -92,7 +92,7 @@ def _tool_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str,
     if kind in {"any", "tool"} and not tools:
         raise InvalidRequest(f"tool_choice {kind!r} needs tools", param="tool_choice")
     if kind == "tool":
-        options["tool_choice"] = _named(choice["name"], tools)
+        options["tool_choice"] = named_tool(choice["name"], tools)
     elif kind != "auto":
         options["tool_choice"] = {"any": "required", "none": "none"}[kind]
     if choice.get("disable_parallel_tool_use"):
@@ -112,15 +112,6 @@ def _function(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
     if tool.get("description"):
         function["description"] = tool["description"]
     return {"type": "function", "function": function}
-
-
-def _named(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if all(tool["name"] != name for tool in tools):
-        raise InvalidRequest(
-            f"tool_choice.name must be the name of one of the tools, not {name[:64]!r}",
-            param="tool_choice.name",
-        )
-    return {"type": "function", "function": {"name": name}}
 
 
 def _thinking_options(thinking: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ A stream's chunks differ in their choices only, so the rest of them is encoded o
 
 from __future__ import annotations
 
-import secrets
-import string
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import orjson
 import pyllama
 
 from ..errors import openai_error
+from ..ids import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +25,7 @@ if TYPE_CHECKING:
     from ..errors import ErrorInfo
     from .parse import GenerationFields
 
-_ALPHABET = string.ascii_letters + string.digits
-
-
 SYSTEM_FINGERPRINT = f"b{pyllama.__version__}"
-
-
-def new_id(prefix: str) -> str:
-    """Return ``prefix-`` and 32 letters and digits."""
-    return f"{prefix}-{''.join(secrets.choice(_ALPHABET) for _ in range(32))}"
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -70,7 +61,7 @@ class OpenAIEncoder:
         whole_kind: str,
         chunk_kind: str,
     ) -> None:
-        self.completion_id = new_id(prefix)
+        self.completion_id = random_id(f"{prefix}-")
         self.generations: Generations | None = None
         """The answers in the making; to be set before a stream is read."""
         self._fields = fields

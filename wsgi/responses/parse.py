@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
 
-from ..conversation import Conversation, renamed
+from ..conversation import Conversation, named_tool, renamed
 from ..fields import FieldReader
 from ..validation import Schema
 from .convert import Converter
@@ -139,7 +139,7 @@ def _tool_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str,
     if choice not in ("auto", "none") and not tools:
         raise InvalidRequest("tool_choice asks for a call, which needs tools", param="tool_choice")
     if isinstance(choice, dict):
-        options["tool_choice"] = _named(choice["name"], tools)
+        options["tool_choice"] = named_tool(choice["name"], tools)
     elif choice != "auto":
         options["tool_choice"] = choice
     if "parallel_tool_calls" in fields:
@@ -159,15 +159,6 @@ def _function(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
     if tool.get("description"):
         function["description"] = tool["description"]
     return {"type": "function", "function": function}
-
-
-def _named(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if all(tool["name"] != name for tool in tools):
-        raise InvalidRequest(
-            f"tool_choice.name must be the name of one of the tools, not {name[:64]!r}",
-            param="tool_choice.name",
-        )
-    return {"type": "function", "function": {"name": name}}
 
 
 def _format_options(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""In which order a step's chunks go into its batch: it decides which are computed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyllama.sched.plan import Chunk
+
+# A chunk of this share of a ubatch fills the kernels well enough without company.
+_LONG_SHARE = 4
+
+
+def in_row_order(chunks: Iterable[Chunk], n_ubatch: int) -> tuple[Chunk, ...]:
+    """Return the chunks in an order in which a long one is computed alone.
+
+    Where each sequence has a stream of its own, llama.cpp computes rows of consecutive, rising
+    sequence ids together and lets each of them attend to as many cells as the longest has. Short
+    chunks gain from company, for they share one pass over the weights. A long one does not, and
+    its company pays for its depth: so it stands before those with a lower id, and after those with
+    a higher one, where nobody joins it.
+    """
+    groups: list[list[Chunk]] = [[]]
+    for chunk in sorted(chunks, key=lambda chunk: chunk.seq_id):
+        if chunk.count >= n_ubatch // _LONG_SHARE:
+            groups += [chunk], []
+        else:
+            groups[-1].append(chunk)
+    return tuple(chunk for group in reversed(groups) for chunk in group)
