@@ -67,7 +67,7 @@ class Llama:
         self.defaults: GenerationParams = settings.generation
         self._n_slots = loaded.limits.n_slots
         try:
-            self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
+            self._codec: TextCodec | None = TextCodec.of(loaded, settings)
         except BaseException:
             loaded.context.close()
             raise
@@ -190,6 +190,10 @@ class Llama:
         data = self._open_codec.vocab.detokenize(list(tokens), special=special)
         return data.decode("utf-8", "replace")
 
+    def prompt_text(self, prompt: Prompt) -> str:
+        """Return the text of a prompt, control tokens and all; media are ``<__media__>``."""
+        return self._open_codec.text(prompt)
+
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, which may be a part of a character; control tokens' names too.
 
@@ -215,7 +219,8 @@ class Llama:
         Raises:
             InvalidRequest: messages or options are wrong; ``param`` names the field.
         """
-        return self._open_codec.chats.prompt(messages, ChatOptions(**options))
+        codec = self._open_codec
+        return codec.chats.prompt(messages, ChatOptions(**options), codec.media.begin())
 
     def text_prompt(
         self,
@@ -300,7 +305,7 @@ class Llama:
 
     def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
         codec = self._open_codec
-        codec.prompts.check(prompt.tokens)
+        codec.prompts.check(prompt)
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
@@ -308,11 +313,11 @@ class Llama:
         if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
         if self.settings.log_prompts:
-            text = self.detokenize(prompt.tokens, special=True)
-            logger.info("prompt of %s: %r", request_id, text)
+            logger.info("prompt of %s: %r", request_id, self.prompt_text(prompt))
         return Request(
             id=request_id,
             tokens=prompt.tokens,
+            media=prompt.media,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt and params.prompt_logprobs is None,

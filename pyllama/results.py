@@ -167,6 +167,10 @@ class ModelInfo:
     n_embd: int
     n_params: int
     size_bytes: int
+    has_vision: bool = False
+    """Whether it takes pictures and videos, through a projector."""
+    has_audio: bool = False
+    """Whether it takes sound, through a projector."""
 
 
 def _ratio(numerator: float, denominator: float) -> float:

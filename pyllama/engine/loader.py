@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyllama import hub
 from pyllama._ext.context import Context
+from pyllama._ext.media import Projector
 from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
@@ -34,6 +35,7 @@ _DEFAULT_CTX_SEQ = 4096
 # Sequence ids of a unified pool: each costs a row of logits in the output buffer.
 _MIN_POOL_IDS = 32
 _MAX_SEQ_IDS = 256
+_NO_MROPE = "pyllama cannot compute those yet; start it without --mmproj, for text."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class LoadedModel:
     info: ModelInfo
     drafter: NgramDrafter | None = None
     """Guesses ahead, where the settings ask for it and the model's memory can take it back."""
+    projector: Projector | None = None
+    """Encodes pictures and sound, where the settings name one."""
 
 
 def load(settings: Settings, path: Path) -> LoadedModel:
@@ -64,7 +68,8 @@ def load(settings: Settings, path: Path) -> LoadedModel:
             model = Model(str(path), options)
         except NativeError as error:
             raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
-    loaded = _with_context(settings, model, options, path)
+    projector = _projector(settings, model)
+    loaded = _with_context(settings, model, options, path, projector)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
 
@@ -76,7 +81,27 @@ def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
         ConfigError: the options contradict each other.
         ModelLoadError: llama.cpp refuses such a context, or memory ran out.
     """
-    return _with_context(settings, loaded.model, _options(settings), Path(loaded.info.path))
+    path = Path(loaded.info.path)
+    return _with_context(settings, loaded.model, _options(settings), path, loaded.projector)
+
+
+def _projector(settings: Settings, model: Model) -> Projector | None:
+    """Load the projector that the settings name, if any. Raises ModelLoadError."""
+    if settings.mmproj is None:
+        return None
+    path = hub.resolve(settings.mmproj)
+    hub.check_gguf(path)
+    with _NativeErrors() as errors:
+        try:
+            projector = Projector(model, path)
+        except NativeError as error:
+            remedy = "Was it made for this model?"
+            raise ModelLoadError(str(path), errors.last(error), remedy) from error
+    if projector.is_mrope:
+        raise ModelLoadError(
+            str(path), "the model gives pictures positions in two dimensions (M-RoPE).", _NO_MROPE
+        )
+    return projector
 
 
 def _options(settings: Settings) -> Options:
@@ -97,7 +122,13 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
     return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
-def _with_context(settings: Settings, model: Model, options: Options, path: Path) -> LoadedModel:
+def _with_context(
+    settings: Settings,
+    model: Model,
+    options: Options,
+    path: Path,
+    projector: Projector | None,
+) -> LoadedModel:
     if not model.has_decoder or model.is_diffusion:
         raise ModelLoadError(str(path), "this model does not generate text.")
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
@@ -121,8 +152,9 @@ def _with_context(settings: Settings, model: Model, options: Options, path: Path
         context=context,
         vocab=vocab,
         limits=limits,
-        info=_info(settings, model, vocab, path),
+        info=_info(settings, model, vocab, path, projector),
         drafter=_drafter(settings, options, limits),
+        projector=projector,
     )
 
 
@@ -156,7 +188,9 @@ def _drafter(settings: Settings, options: Options, limits: Limits) -> NgramDraft
     return NgramDrafter(NgramLookup(options, settings.parallel), options.n_draft)
 
 
-def _info(settings: Settings, model: Model, vocab: Vocab, path: Path) -> ModelInfo:
+def _info(
+    settings: Settings, model: Model, vocab: Vocab, path: Path, projector: Projector | None
+) -> ModelInfo:
     return ModelInfo(
         id=settings.alias or path.name,
         path=str(path),
@@ -168,6 +202,8 @@ def _info(settings: Settings, model: Model, vocab: Vocab, path: Path) -> ModelIn
         n_embd=model.n_embd,
         n_params=model.n_params,
         size_bytes=model.size_bytes,
+        has_vision=projector is not None and projector.has_vision,
+        has_audio=projector is not None and projector.has_audio,
     )
 
 

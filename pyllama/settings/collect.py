@@ -170,6 +170,7 @@ class Collector:
             metrics=values["metrics"],
             kv_unified=values["kv_unified"],
             cache_ram=values["cache_ram"] if "--cache-ram" in native else None,
+            mmproj=values["mmproj"] or None,
             options=options,
             **own,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyllama.media import MediaReader
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.parser import AnswerParser
@@ -16,6 +17,7 @@ from pyllama.text.stop import StopMatcher
 if TYPE_CHECKING:
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.engine import LoadedModel
     from pyllama.params import GenerationParams
     from pyllama.settings import Settings
     from pyllama.text.prompts import Prompt
@@ -29,11 +31,15 @@ class TextCodec:
     vocab: Vocab
     prompts: TextPrompts
     chats: ChatPrompts
+    media: MediaReader
     pieces: list[bytes]
 
     @classmethod
-    def of(cls, model: Model, vocab: Vocab, settings: Settings) -> TextCodec:
+    def of(cls, loaded: LoadedModel, settings: Settings) -> TextCodec:
         """Read the template and the vocabulary of a model."""
+        model, vocab = loaded.model, loaded.vocab
+        n_whole = min(loaded.limits.n_batch, loaded.limits.n_ubatch)
+        media = MediaReader(vocab, loaded.projector, n_whole=n_whole)
         chats = ChatPrompts(
             model,
             vocab,
@@ -46,7 +52,16 @@ class TextCodec:
                 message=settings.reasoning_budget_message,
             ),
         )
-        return cls(model, vocab, TextPrompts(vocab), chats, vocab.pieces())
+        return cls(model, vocab, TextPrompts(vocab), chats, media, vocab.pieces())
+
+    def text(self, prompt: Prompt) -> str:
+        """Return the text of a prompt, control tokens and all; media are ``<__media__>``."""
+        texts, start = [], 0
+        for span in (*prompt.media, None):
+            end = span.start if span else len(prompt.tokens)
+            texts.append(self.vocab.detokenize(list(prompt.tokens[start:end]), special=True))
+            start = span.end if span else end
+        return b"<__media__>".join(texts).decode("utf-8", "replace")
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt."""
