@@ -282,6 +282,10 @@ class FakeLlama:
         """Return one character for each token."""
         return "".join(map(chr, tokens))
 
+    def prompt_text(self, prompt: Prompt) -> str:
+        """Return one character for each token."""
+        return self.detokenize(prompt.tokens)
+
     def piece(self, token: int) -> bytes:
         """Return a character's bytes, or those of a step of the script."""
         if token < FIRST_TOKEN:
