@@ -282,7 +282,7 @@ class FakeLlama:
         """Return one character for each token."""
         return "".join(map(chr, tokens))
 
-    def prompt_text(self, prompt: Prompt) -> str:
+    def prompt_text(self, prompt: FakePrompt) -> str:
         """Return one character for each token."""
         return self.detokenize(prompt.tokens)
 
