@@ -11,7 +11,7 @@ from pyllama.errors import InvalidMedia, NativeError, Unsupported
 from pyllama.media.content import Picture, Sound
 from pyllama.media.kinds import FORMATS, kind_of
 from pyllama.media.limits import MediaLimits
-from pyllama.media.picture import read_picture
+from pyllama.media.picture import of_image, read_picture
 from pyllama.media.sound import read_sound
 from pyllama.media.source import TYPES, read_source
 from pyllama.media.video import read_video
@@ -62,7 +62,9 @@ class MediaReader:
         try:
             family, data, path = read_source(part, path, self._limits)
             self._check_takes(family, path)
-            return [data] if isinstance(data, Picture) else self._decoded(family, data)
+            if not isinstance(data, bytes):
+                return [of_image(data, self._limits)]
+            return self._decoded(family, data)
         except InvalidMedia as error:
             if error.param is not None:
                 raise

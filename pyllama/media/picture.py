@@ -27,13 +27,17 @@ def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
         InvalidMedia: it is broken, truncated or too large.
     """
     with decoding(name), Image.open(io.BytesIO(data), formats=[name]) as image:
-        # The size stands at the beginning of the file: nothing is unpacked yet.
-        check_size(image.width, image.height, limits)
-        return of_image(image)
+        return of_image(image, limits)
 
 
-def of_image(image: Image.Image) -> Picture:
-    """Return the pixels of a Pillow image, upright as its camera says."""
+def of_image(image: Image.Image, limits: MediaLimits) -> Picture:
+    """Return the pixels of a Pillow image, upright as its camera says.
+
+    Raises:
+        InvalidMedia: it is too large.
+    """
+    # An image that was only opened knows its size: nothing is unpacked yet.
+    check_size(image.width, image.height, limits)
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
         # 16 bits a pixel; Pillow would cut off what exceeds 255.

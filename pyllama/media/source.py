@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pyllama.errors import InvalidMedia, Unsupported
-from pyllama.media.content import Picture
-from pyllama.media.picture import check_size, of_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +35,8 @@ TYPES = frozenset({*_ENCODED, *_OBJECTS})
 
 def read_source(
     part: Mapping[str, Any], path: str, limits: MediaLimits
-) -> tuple[Family, bytes | Picture, str]:
-    """Return what a part is said to be, its bytes, and the path of the member that held them.
+) -> tuple[Family, bytes | Image.Image, str]:
+    """Return what a part is said to be, what it holds, and the path of the member that held it.
 
     Raises:
         InvalidMedia: it holds no file, or one that is too large; ``param`` is that path.
@@ -57,10 +55,9 @@ def read_source(
     return family, _of_text(value, path, limits), path
 
 
-def _of_object(value: Any, path: str, limits: MediaLimits) -> bytes | Picture:
+def _of_object(value: Any, path: str, limits: MediaLimits) -> bytes | Image.Image:
     if isinstance(value, Image.Image):
-        check_size(*value.size, limits)
-        return of_image(value)
+        return value
     if isinstance(value, (str, os.PathLike)):
         file = Path(value)
         try:
@@ -85,7 +82,7 @@ def _of_text(value: Any, path: str, limits: MediaLimits) -> bytes:
         )
     text = value[match.end() :] if match else value
     # 4 letters hold 3 bytes.
-    _check_length(len(text) // 4 * 3, path, limits)
+    _check_length(len(text) * 3 // 4, path, limits)
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:

@@ -36,7 +36,7 @@ def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
         if container.streams.video:
             stream = container.streams.video[0]
             check_size(stream.width, stream.height, limits)
-            frames = [_picture(frame) for frame in _sampled(container, limits)]
+            frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
     if not frames:
         raise InvalidMedia(f"the {name} holds no pictures")
     return frames
@@ -53,7 +53,6 @@ def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.Vide
         frame = _frame_at(container, wanted / av.time_base)
         if frame is None or frame.pts == last:
             continue
-        check_size(frame.width, frame.height, limits)
         last = frame.pts
         yield frame
         if not length:
@@ -70,5 +69,5 @@ def _frame_at(container: InputContainer, wanted_s: float) -> av.VideoFrame | Non
     return found
 
 
-def _picture(frame: av.VideoFrame) -> Picture:
-    return of_image(frame.to_image())  # type: ignore[no-untyped-call]
+def _picture(frame: av.VideoFrame, limits: MediaLimits) -> Picture:
+    return of_image(frame.to_image(), limits)  # type: ignore[no-untyped-call]
