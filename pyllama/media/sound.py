@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
 
 _BYTES_PER_SAMPLE = 4
+# What anybody records at, Hz. From a rate far off the filter to the one that is wanted takes
+# seconds and much memory to make.
+_RATES = range(1000, 400_000)
 
 
 def read_sound(data: bytes, name: str, rate: int, limits: MediaLimits) -> Sound:
@@ -48,7 +51,10 @@ def _pieces(data: bytes, name: str, rate: int) -> Iterator[memoryview]:
     with av.open(io.BytesIO(data), format=name) as container:
         if not container.streams.audio:
             raise InvalidMedia(f"the {name} holds no sound")
-        for frame in container.decode(container.streams.audio[0]):
+        stream = container.streams.audio[0]
+        if stream.rate not in _RATES:
+            raise InvalidMedia(f"the sound has {stream.rate} samples a second")
+        for frame in container.decode(stream):
             for part in resampler.resample(frame):
                 yield _samples(part)
     for part in resampler.resample(None):

@@ -148,6 +148,8 @@ def bomb() -> bytes:
         ("audio", media_files.wav(n_samples=0), "shorter|cannot be read"),
         ("audio", media_files.wav(n_samples=100), "shorter than 0.05 seconds"),
         ("audio", b"ID3" + bytes(50), "cannot be read"),
+        ("audio", media_files.wav(rate=1_600_000_000), "has 1600000000 samples a second"),
+        ("audio", media_files.wav(rate=7), "has 7 samples a second"),
         ("video", media_files.video()[:300], "cannot be read"),
         ("video", media_files.picture(), r"it is a picture \(PNG\); send a video"),
         ("image_url", {"url": "data:image/png;base64,%%%"}, "is no base64"),
