@@ -129,6 +129,8 @@ class _Snapshot(Collector):
             ("ram_hits", "Prefixes that came back from the RAM tier.", now.n_ram_hits),
             ("ram_tokens", "Tokens of those prefixes.", now.n_ram_tokens),
             ("preemptions", "Times a request gave up its cells.", now.n_preempted),
+            ("media_encoded", "Pieces of pictures and sound encoded.", now.n_encoded),
+            ("media_seconds", "Time of that, in which no stream gets a token.", now.encode_s),
         ):
             yield CounterMetricFamily(f"pyllama:{name}", text, value)
         ended = CounterMetricFamily(
