@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_START = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+_START = "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 _TIMEOUT_S = 900.0
 
 
@@ -76,14 +76,40 @@ async def stream(
     """
     body = {
         "prompt": prompt,
+        **_options(n_tokens),
+        "cache_prompt": cache_prompt,
+    }
+    return await _stream(port, "/v1/completions", body, on_chunk or (lambda _: None))
+
+
+def complete(port: int, prompt: str, n_tokens: int) -> Streamed:
+    """Stream one completion from outside an event loop, without the prompt cache."""
+    return asyncio.run(stream(port, prompt, n_tokens, cache_prompt=False))
+
+
+def chat(port: int, question: str, n_tokens: int, tools: Sequence[Mapping[str, Any]]) -> Streamed:
+    """Stream the answer to one question from outside an event loop; raises as :func:`stream`."""
+    body = {"messages": [{"role": "user", "content": question}], **_options(n_tokens)}
+    if tools:
+        body["tools"] = tools
+    return asyncio.run(_stream(port, "/v1/chat/completions", body, lambda _: None))
+
+
+def _options(n_tokens: int) -> dict[str, Any]:
+    return {
         "max_tokens": n_tokens,
         "temperature": 0,
         "ignore_eos": True,
-        "cache_prompt": cache_prompt,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    work = _exchange(port, json.dumps(body).encode(), on_chunk or (lambda _: None))
+
+
+async def _stream(
+    port: int, path: str, body: Mapping[str, Any], on_chunk: Callable[[int], None]
+) -> Streamed:
+    n_tokens = body["max_tokens"]
+    work = _exchange(port, path, json.dumps(body).encode(), on_chunk)
     try:
         streamed = await asyncio.wait_for(work, _TIMEOUT_S)
     except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
@@ -96,16 +122,11 @@ async def stream(
     return streamed
 
 
-def complete(port: int, prompt: str, n_tokens: int) -> Streamed:
-    """Stream one completion from outside an event loop, without the prompt cache."""
-    return asyncio.run(stream(port, prompt, n_tokens, cache_prompt=False))
-
-
-async def _exchange(port: int, body: bytes, on_chunk: Callable[[int], None]) -> Streamed:
+async def _exchange(port: int, path: str, body: bytes, on_chunk: Callable[[int], None]) -> Streamed:
     start_s = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        head = f"{_START}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        head = f"{_START.format(path)}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + body)
         pieces: list[str] = []
         times: list[float] = []
@@ -134,7 +155,8 @@ def _text(event: dict[str, Any]) -> str:
     if "error" in event:
         raise RequestFailed(f"the stream ended in an error: {event['error']}")
     choices = event.get("choices") or [{}]
-    text: str = choices[0].get("text") or ""
+    choice = choices[0]
+    text: str = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
     return text
 
 

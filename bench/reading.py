@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyllama import Prompt
 
 _WINDOW = 200
-_TOOLS = [
+TOOLS = [
     {
         "type": "function",
         "function": {
@@ -53,7 +53,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     call = f'<tool_call>\n{{"name": "note", "arguments": {{"text": "{story}"}}}}\n</tool_call>'
     with Llama(str(model), ctx_size=512, parallel=1) as llm:
         plain = llm.chat_prompt(_CHAT)
-        tools = llm.chat_prompt(_CHAT, tools=_TOOLS)
+        tools = llm.chat_prompt(_CHAT, tools=TOOLS)
         rows = [
             {"answer": name, **_read(llm, prompt, answer, args)}
             for name, prompt, answer in (

@@ -25,7 +25,8 @@ cdef extern from "bridge.h" nogil:
     llama_model * pyl_model_load(pyl_options * options, const char * path)
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
-        uint32_t n_draft_rows, ggml_abort_callback abort_callback, void * abort_data)
+        uint32_t n_draft_rows, bint embeddings, ggml_abort_callback abort_callback,
+        void * abort_data)
     uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max)
     bint pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status)
     bint pyl_tokenize(

@@ -11,5 +11,7 @@ cdef class Context:
     cdef int _n_vocab
     cdef int _n_seq_ids
     cdef int _n_draft_rows
+    cdef bint _embeds
+    cdef readonly int n_rows
     cdef llama_context * checked(self) except NULL
     cdef int check_seq(self, int seq_id) except -1

@@ -11,9 +11,11 @@ from pyllama._ext.llama cimport (
     llama_batch,
     llama_context,
     llama_free,
+    llama_get_causal_attn,
     llama_get_logits_ith,
     llama_max_parallel_sequences,
     llama_model_get_vocab,
+    llama_model_has_encoder,
     llama_model_is_hybrid,
     llama_model_is_recurrent,
     llama_n_batch,
@@ -23,6 +25,7 @@ from pyllama._ext.llama cimport (
     llama_n_threads,
     llama_n_threads_batch,
     llama_n_ubatch,
+    llama_pooling_type,
     llama_set_n_threads,
     llama_vocab_n_tokens,
 )
@@ -51,20 +54,21 @@ cdef class Context:
 
     def __cinit__(
         self, Model model not None, uint32_t n_ctx_default, Options options=None,
-        uint32_t n_draft_rows=0,
+        uint32_t n_draft_rows=0, bint embeddings=False,
     ):
         self.model = model
         self.options = model.options if options is None else options
         self.options.finish()
         with nogil:
             self.ptr = pyl_context_new(
-                self.options.ptr, model.ptr, n_ctx_default, n_draft_rows, _should_abort,
-                &self._abort)
+                self.options.ptr, model.ptr, n_ctx_default, n_draft_rows, embeddings,
+                _should_abort, &self._abort)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
         self._n_seq_ids = _n_seq_ids(self.ptr, model)
         self._n_draft_rows = n_draft_rows
+        self._embeds = embeddings
 
     def __del__(self):
         # Here and not in __dealloc__: the warning may keep a reference to its source.
@@ -105,6 +109,9 @@ cdef class Context:
             raise ValueError("the batch is empty")
         if raw.n_tokens > <int32_t> llama_n_batch(ctx):
             raise ValueError(f"{raw.n_tokens} tokens in a batch, n_batch is {llama_n_batch(ctx)}")
+        # Where tokens look ahead, llama.cpp ends the process at a batch that it had to split.
+        if raw.n_tokens > <int32_t> llama_n_ubatch(ctx) and not self.is_causal:
+            raise ValueError(f"{raw.n_tokens} tokens at once, n_ubatch is {llama_n_ubatch(ctx)}")
         # llama.cpp checks these too, but what it does about it depends on the build.
         for i in range(raw.n_tokens):
             if not 0 <= raw.token[i] < self._n_vocab:
@@ -116,6 +123,7 @@ cdef class Context:
         # Past its output buffer llama.cpp ends the process.
         if n_outputs > self.n_outputs_max:
             raise ValueError(f"{n_outputs} rows of logits, n_outputs_max is {self.n_outputs_max}")
+        self.n_rows = 0
         # SAFETY: `batch` outlives the call, and its owner changes it on this thread only.
         with nogil:
             is_done = pyl_decode(ctx, &raw, &status)
@@ -123,6 +131,8 @@ cdef class Context:
             fail("llama_decode")
         if status < 0:
             raise NativeError("llama_decode", status)
+        if status == 0:
+            self.n_rows = raw.n_tokens
         return status
 
     def abort(self):
@@ -174,8 +184,21 @@ cdef class Context:
 
     @property
     def n_outputs_max(self):
+        if self._embeds:
+            return llama_n_batch(self.checked())
         cdef uint32_t n_seq_max = llama_n_seq_max(self.checked())
         return pyl_n_outputs_max(self.model.ptr, n_seq_max) + self._n_draft_rows
+
+    @property
+    def is_causal(self):
+        # An encoder's tokens see each other, whatever the decoder's do.
+        if llama_model_has_encoder(self.model.ptr):
+            return False
+        return bool(llama_get_causal_attn(self.checked()))
+
+    @property
+    def pooling(self):
+        return <int> llama_pooling_type(self.checked())
 
     @property
     def n_threads(self):

@@ -26,6 +26,10 @@ cdef extern from "llama.h" nogil:
     enum llama_vocab_type_t "llama_vocab_type":
         LLAMA_VOCAB_TYPE_NONE
 
+    # Likewise.
+    enum llama_pooling_type_t "llama_pooling_type":
+        LLAMA_POOLING_TYPE_NONE
+
     ctypedef struct llama_batch:
         int32_t n_tokens
         llama_token * token
@@ -54,10 +58,12 @@ cdef extern from "llama.h" nogil:
     uint32_t llama_n_seq_max(const llama_context * ctx)
 
     llama_memory_t llama_get_memory(const llama_context * ctx)
+    llama_pooling_type_t llama_pooling_type(const llama_context * ctx)
     const llama_vocab * llama_model_get_vocab(const llama_model * model)
 
     int32_t llama_model_n_ctx_train(const llama_model * model)
     int32_t llama_model_n_embd(const llama_model * model)
+    int32_t llama_model_n_embd_out(const llama_model * model)
     int32_t llama_model_n_layer(const llama_model * model)
     int32_t llama_model_n_head(const llama_model * model)
     int32_t llama_model_n_head_kv(const llama_model * model)
@@ -108,7 +114,10 @@ cdef extern from "llama.h" nogil:
     void llama_set_n_threads(llama_context * ctx, int32_t n_threads, int32_t n_threads_batch)
     int32_t llama_n_threads(llama_context * ctx)
     int32_t llama_n_threads_batch(llama_context * ctx)
+    bint llama_get_causal_attn(const llama_context * ctx)
     float * llama_get_logits_ith(llama_context * ctx, int32_t i)
+    float * llama_get_embeddings_ith(llama_context * ctx, int32_t i)
+    float * llama_get_embeddings_seq(llama_context * ctx, llama_seq_id seq_id)
 
     bint llama_vocab_is_eog(const llama_vocab * vocab, llama_token token)
     bint llama_vocab_is_control(const llama_vocab * vocab, llama_token token)

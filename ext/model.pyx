@@ -18,6 +18,7 @@ from pyllama._ext.llama cimport (
     llama_model_meta_val_str_by_index,
     llama_model_n_ctx_train,
     llama_model_n_embd,
+    llama_model_n_embd_out,
     llama_model_n_head,
     llama_model_n_head_kv,
     llama_model_n_layer,
@@ -73,6 +74,10 @@ cdef class Model:
     @property
     def n_embd(self):
         return llama_model_n_embd(self.ptr)
+
+    @property
+    def n_embd_out(self):
+        return llama_model_n_embd_out(self.ptr)
 
     @property
     def n_layer(self):

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyllama.card import ModelCard
     from pyllama.errors import PyllamaError
     from pyllama.generation import Generation
     from pyllama.generations import Generations
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from pyllama.results import (
         Completion,
         Delta,
+        Embedding,
+        Embeddings,
         EngineStatus,
         ModelInfo,
+        QueuePlace,
         Timings,
         TokenLogprobs,
         ToolCall,
@@ -32,14 +36,18 @@ except PackageNotFoundError:  # a checkout that was never installed
 _HOMES = {
     "Completion": "pyllama.results",
     "Delta": "pyllama.results",
+    "Embedding": "pyllama.results",
+    "Embeddings": "pyllama.results",
     "EngineStatus": "pyllama.results",
     "Generation": "pyllama.generation",
     "GenerationParams": "pyllama.params",
     "Generations": "pyllama.generations",
     "Llama": "pyllama.llm",
+    "ModelCard": "pyllama.card",
     "ModelInfo": "pyllama.results",
     "Prompt": "pyllama.llm",
     "PyllamaError": "pyllama.errors",
+    "QueuePlace": "pyllama.results",
     "SamplingParams": "pyllama.params",
     "Timings": "pyllama.results",
     "TokenLogprobs": "pyllama.results",
@@ -51,14 +59,18 @@ _HOMES = {
 __all__ = [
     "Completion",
     "Delta",
+    "Embedding",
+    "Embeddings",
     "EngineStatus",
     "Generation",
     "GenerationParams",
     "Generations",
     "Llama",
+    "ModelCard",
     "ModelInfo",
     "Prompt",
     "PyllamaError",
+    "QueuePlace",
     "SamplingParams",
     "Timings",
     "TokenLogprobs",

@@ -77,19 +77,22 @@ class InvalidRequest(PyllamaError, ValueError):
 
 
 class ContextOverflow(InvalidRequest):
-    """A prompt that leaves no room for one generated token in a slot's context.
+    """A prompt that leaves no room for one generated token in a slot's context, or a long input.
 
     Args:
         n_prompt_tokens: tokens of the prompt.
         n_ctx: KV cells that one request may use.
+        param: path of the field, where it is an input to embed.
     """
 
-    def __init__(self, n_prompt_tokens: int, n_ctx: int) -> None:
+    def __init__(self, n_prompt_tokens: int, n_ctx: int, *, param: str | None = None) -> None:
         self.n_prompt_tokens = n_prompt_tokens
         self.n_ctx = n_ctx
         super().__init__(
-            f"the request exceeds the available context size: the prompt has {n_prompt_tokens} "
-            f"tokens, the context {n_ctx}; shorten the prompt or raise --ctx-size"
+            f"the request exceeds the available context size: {param or 'the prompt'} has "
+            f"{n_prompt_tokens} tokens, the context {n_ctx}; "
+            + ("shorten it" if param else "shorten the prompt or raise --ctx-size"),
+            param=param,
         )
 
 

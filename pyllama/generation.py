@@ -13,8 +13,8 @@ from pyllama.text import Answer
 
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
-    from pyllama.engine.engine import Ticket
-    from pyllama.results import TokenLogprobs
+    from pyllama.engine.ticket import Ticket
+    from pyllama.results import QueuePlace, TokenLogprobs
     from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt
 
@@ -49,7 +49,8 @@ class Generation:
         """One for each prompt token but the first, where they were asked for; known before the
         first delta."""
         self._answer = Answer()
-        self._n_tokens = 0
+        self.tokens: list[int] = []
+        """Ids of the answer so far: without its end, but with those of a stop string."""
         self._n_cached = 0
         self._n_drafted = 0
         self._n_accepted = 0
@@ -99,7 +100,7 @@ class Generation:
             if not events:
                 return None
             self._consume(events)
-            delta = self._answer.take(self._n_tokens, self._finish_reason)
+            delta = self._answer.take(len(self.tokens), self._finish_reason)
             if delta is not None:
                 return delta
 
@@ -161,7 +162,7 @@ class Generation:
         """Tokens so far, counted."""
         return Usage(
             prompt_tokens=len(self._ticket.request.tokens),
-            completion_tokens=self._n_tokens,
+            completion_tokens=len(self.tokens),
             cached_tokens=self._n_cached,
         )
 
@@ -172,12 +173,17 @@ class Generation:
             cache_n=self._n_cached,
             prompt_n=len(self._ticket.request.tokens) - self._n_cached,
             prompt_ms=1e3 * max(self._first_token_s - self._start_s, 0.0),
-            predicted_n=self._n_tokens,
+            predicted_n=len(self.tokens),
             predicted_ms=1e3 * (self._last_token_s - self._first_token_s),
             queue_ms=1e3 * max(self._start_s - self._ticket.request.arrival_s, 0.0),
             draft_n=self._n_drafted,
             draft_n_accepted=self._n_accepted,
         )
+
+    @property
+    def queue_place(self) -> QueuePlace | None:
+        """Where it waits for a slot; None where it does not."""
+        return self._engine.place(self._ticket)
 
     def _parsed(self) -> Any:
         """Return the content as what it stands for; of a part of an answer, nothing."""
@@ -212,9 +218,9 @@ class Generation:
             self._n_cached = event.n_cached
 
     def _take(self, event: TokenSampled) -> None:
-        self._n_tokens += 1
+        self.tokens.append(event.token)
         self._last_token_s = event.now_s
-        if self._n_tokens == 1:
+        if len(self.tokens) == 1:
             self._first_token_s = event.now_s
         self._answer.add(self._reader.feed(event.token))
         if event.logprobs is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama.generation import Generation
-    from pyllama.results import Completion, Delta
+    from pyllama.results import Completion, Delta, QueuePlace
 
 
 class Generations:
@@ -100,6 +100,12 @@ class Generations:
             predicted_ms=max(part.predicted_ms for part in parts),
             queue_ms=max(part.queue_ms for part in parts),
         )
+
+    @property
+    def queue_place(self) -> QueuePlace | None:
+        """Where the last of the answers waits for a slot; None where none of them does."""
+        places = [place for item in self.generations if (place := item.queue_place) is not None]
+        return max(places, key=lambda place: place.position, default=None)
 
     def close(self) -> None:
         """End every answer and free the slots; idempotent, from any thread."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyllama.generation import Generation
     from pyllama.llama_cpp_answers import Shape
+    from pyllama.results import Embedding
 
 # The constructor's names that are llama-server's under another spelling.
 _SPELLINGS = {
@@ -35,6 +36,7 @@ _SPELLINGS = {
     "n_threads_batch": "threads_batch",
     "chat_format": "chat_template",
 }
+_POOLINGS = ("none", "mean", "cls", "last", "rank")
 _ALL_LAYERS = 999
 # Requests of several threads that are computed at the same time. Any of them may use all of n_ctx.
 _PARALLEL = 4
@@ -49,6 +51,8 @@ class Llama:
         n_gpu_layers: layers on the GPU; -1 is all.
         seed: default seed of the sampler; None draws one for each request.
         verbose: whether llama.cpp's log lines reach the ``pyllama.native`` logger below errors.
+        embedding: without meaning here: every model makes embeddings, and generates as well.
+        pooling_type: llama.cpp's number; -1 is what the model says, else the mean.
         **options: llama-cpp-python's further names for what pyllama has (``n_batch``,
             ``n_threads``, ``chat_format``, ...), and options of :class:`pyllama.Llama`.
 
@@ -65,6 +69,8 @@ class Llama:
         n_gpu_layers: int = 0,
         seed: int | None = None,
         verbose: bool = True,
+        embedding: bool = False,  # noqa: ARG002 - their signature
+        pooling_type: int = -1,
         **options: Any,
     ) -> None:
         if not verbose:
@@ -73,6 +79,8 @@ class Llama:
         wanted = {name: value for name, value in wanted.items() if value is not None}
         wanted.setdefault("parallel", _PARALLEL)
         wanted.setdefault("kv_unified", True)
+        if pooling_type >= 0:
+            wanted["pooling"] = _POOLINGS[pooling_type]
         if n_gpu_layers:
             wanted["gpu_layers"] = _ALL_LAYERS if n_gpu_layers < 0 else n_gpu_layers
         if n_ctx:
@@ -204,6 +212,56 @@ class Llama:
         generation = self.engine.start(made, self.engine.defaults.with_options(**params))
         return self._answer(generation, ChatShape(self.engine), stream=stream)
 
+    # ---- embeddings ---------------------------------------------------------------------------
+
+    def create_embedding(
+        self,
+        input: str | Sequence[str],  # noqa: A002 - their signature
+        model: str | None = None,
+    ) -> dict[str, Any]:
+        """Return what texts mean to the model, as OpenAI's list of embeddings.
+
+        Args:
+            input: one text or several.
+            model: the name that the answer has; None takes the model's own.
+
+        Raises:
+            InvalidRequest: a text is empty, or too long.
+        """
+        made = self.engine.embed(input, normalize=-1)
+        return {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "embedding": self._vector(embedding), "index": index}
+                for index, embedding in enumerate(made.data)
+            ],
+            "model": model or self.engine.info.id,
+            "usage": {"prompt_tokens": made.prompt_tokens, "total_tokens": made.prompt_tokens},
+        }
+
+    def embed(
+        self,
+        input: str | Sequence[str],  # noqa: A002 - their signature
+        normalize: bool = False,  # noqa: FBT001, FBT002 - their signature
+        truncate: bool = True,  # noqa: FBT001, FBT002 - their signature
+        return_count: bool = False,  # noqa: FBT001, FBT002 - their signature
+    ) -> Any:
+        """Return the vector of a text, or a list of those of several.
+
+        Args:
+            input: one text or several.
+            normalize: scale vectors to the length 1.
+            truncate: cut a text that is too long, instead of refusing it.
+            return_count: return a pair, the number of tokens behind it.
+
+        Raises:
+            InvalidRequest: a text is empty, or too long.
+        """
+        made = self.engine.embed(input, normalize=2 if normalize else -1, truncate=truncate)
+        vectors = [self._vector(embedding) for embedding in made.data]
+        answer = vectors[0] if isinstance(input, str) else vectors
+        return (answer, made.prompt_tokens) if return_count else answer
+
     # ---- the vocabulary -----------------------------------------------------------------------
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = False) -> list[int]:  # noqa: FBT001, FBT002 - their signature
@@ -272,6 +330,11 @@ class Llama:
         if params["max_tokens"] is None or params["max_tokens"] < 1:
             params["max_tokens"] = -1
         return {name: value for name, value in params.items() if value is not None}
+
+    def _vector(self, embedding: Embedding) -> list[Any]:
+        if self.engine.info.pooling == "none":
+            return [row.tolist() for row in embedding.rows]
+        return embedding.vector.tolist()
 
     def _text(self, prompt: str | Sequence[int]) -> str:
         return prompt if isinstance(prompt, str) else self.engine.detokenize(prompt)

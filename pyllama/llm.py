@@ -10,15 +10,17 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pyllama import hub
+from pyllama import errors, hub
 from pyllama import settings as settings_module
-from pyllama.engine import Engine, LlamaRunner, cache_bytes, load, make_sampler
+from pyllama.card import ModelCard
+from pyllama.embeddings import EmbeddingRequests
+from pyllama.engine import device_names, load, make_sampler, start_engine
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
 from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.results import EngineStatus
-from pyllama.sched import Request, Scheduler
+from pyllama.sched import Request
 from pyllama.structured import ResponseForm
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 from pyllama.text.infill import infill_tokens
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from pyllama.embeddings import PendingEmbeddings
     from pyllama.metrics import Metrics
-    from pyllama.results import Completion, ModelInfo
+    from pyllama.results import Completion, Embeddings, ModelInfo
     from pyllama.settings import Settings
     from pyllama.text import AnswerReader
 
@@ -65,25 +68,17 @@ class Llama:
         self.info: ModelInfo = loaded.info
         self.n_ctx: int = loaded.limits.n_ctx_seq
         self.defaults: GenerationParams = settings.generation
+        self.devices: tuple[str, ...] = device_names()
         self._n_slots = loaded.limits.n_slots
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded, settings)
+            self.card = ModelCard.of(self.info, self._codec)
         except BaseException:
-            loaded.context.close()
+            loaded.close()
             raise
-        self._engine = engine = Engine(
-            LlamaRunner(loaded.context, loaded.limits),
-            Scheduler(
-                loaded.limits,
-                step_s=settings.step_ms / 1e3,
-                max_ram_bytes=cache_bytes(settings.cache_ram),
-                drafter=loaded.drafter,
-            ),
-            max_queue=settings.max_queue,
-            on_stop=loaded.context.close,
-        )
+        self._engine, self._embedder = start_engine(loaded, settings)
         # Without a close() the thread ends with the last reference, or with the interpreter.
-        weakref.finalize(self, engine.close)
+        weakref.finalize(self, self._engine.close)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Llama:
@@ -163,6 +158,15 @@ class Llama:
         generation = self.start(self.text_prompt(prompt), wanted)
         return generation if stream else generation.result()
 
+    def embed(self, inputs: str | Sequence[Any], **options: Any) -> Embeddings:
+        """Return what texts mean to the model, as vectors; arguments as in :meth:`start_embed`."""
+        return self.start_embed(inputs, **options).result()
+
+    def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> PendingEmbeddings:
+        """Hand inputs to the engine; see :meth:`pyllama.embeddings.EmbeddingRequests.start`."""
+        requests = EmbeddingRequests(self._engine, self._embedder, self._open_codec, self.settings)
+        return requests.start(inputs, **options)
+
     def tokenize(
         self,
         text: str,
@@ -186,13 +190,8 @@ class Llama:
         )
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
-        """Return the text of token ids; with ``special`` the control tokens' names too."""
-        data = self._open_codec.vocab.detokenize(list(tokens), special=special)
-        return data.decode("utf-8", "replace")
-
-    def prompt_text(self, prompt: Prompt) -> str:
-        """Return the text of a prompt, control tokens and all; media are ``<__media__>``."""
-        return self._open_codec.text(prompt)
+        """Return the text of tokens; with ``special`` control tokens' names, and marks of media."""
+        return self._open_codec.detokenize(tokens, special=special)
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, which may be a part of a character; control tokens' names too.
@@ -219,8 +218,7 @@ class Llama:
         Raises:
             InvalidRequest: messages or options are wrong; ``param`` names the field.
         """
-        codec = self._open_codec
-        return codec.chats.prompt(messages, ChatOptions(**options), codec.media.begin())
+        return self._open_codec.chat(messages, ChatOptions(**options))
 
     def text_prompt(
         self,
@@ -305,6 +303,10 @@ class Llama:
 
     def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
         codec = self._open_codec
+        if not self.info.can_generate:
+            raise errors.Unsupported(
+                "no text is generated: the model or --embedding is for embeddings"
+            )
         codec.prompts.check(prompt)
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
@@ -313,7 +315,8 @@ class Llama:
         if max_tokens < 1 and params.prompt_logprobs is None:
             raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
         if self.settings.log_prompts:
-            logger.info("prompt of %s: %r", request_id, self.prompt_text(prompt))
+            text = self.detokenize(prompt.tokens, special=True)
+            logger.info("prompt of %s: %r", request_id, text)
         return Request(
             id=request_id,
             tokens=prompt.tokens,

@@ -67,6 +67,8 @@ class Metrics:
     """Tokens guessed ahead by speculative decoding."""
     n_draft_accepted: int
     """Those of them that were right."""
+    n_embedded: int = 0
+    """Inputs that were turned into embeddings; their tokens are among the prompt tokens."""
     n_ram_entries: int
     """Prefixes in the RAM tier."""
     n_ram_bytes: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -140,6 +141,53 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePlace:
+    """Where a request waits for a slot."""
+
+    position: int
+    """Its place in the order of arrival: 1 is next."""
+    n_waiting: int
+    """Accepted requests without a slot, itself included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """What one input means to the model."""
+
+    rows: tuple[array[float], ...]
+    """float32; one row, or with ``--pooling none`` one for each token."""
+    n_tokens: int
+
+    @property
+    def vector(self) -> array[float]:
+        """The only row.
+
+        Raises:
+            ValueError: there is one for each token.
+        """
+        (row,) = self.rows
+        return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """The embeddings of one request, in the order of its inputs."""
+
+    data: tuple[Embedding, ...]
+    prompt_tokens: int
+    """Tokens of all inputs, counted."""
+    queue_ms: float
+    """Submitted to the first batch that holds a part of it."""
+    compute_ms: float
+    """First batch to last, those of others between them included."""
+
+    @property
+    def vectors(self) -> list[array[float]]:
+        """The vectors, for a model whose rows are pooled."""
+        return [embedding.vector for embedding in self.data]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
     """What the engine is doing now."""
 
@@ -167,6 +215,11 @@ class ModelInfo:
     n_embd: int
     n_params: int
     size_bytes: int
+    can_generate: bool = True
+    """Whether it generates text; every model makes embeddings."""
+    pooling: str = "mean"
+    """How an input's tokens become one embedding: ``none``, ``mean``, ``cls``, ``last``, and
+    ``rank`` for a model that makes none."""
     has_vision: bool = False
     """Whether it takes pictures and videos, through a projector."""
     has_audio: bool = False

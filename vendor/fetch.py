@@ -2,12 +2,14 @@
 
 The tree is the one inside the source distribution that llama.cpp.txt names. pip downloads it
 and checks its hash, so an index, a mirror or a wheel folder that pip is configured for works here
-too. CMake runs this script when vendor/llama.cpp is missing; a tree that is already there is kept.
+too. What patches/*.patch say, each with its reason, is changed in it. CMake runs this script when
+vendor/llama.cpp is missing; a tree that is already there is kept as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 PIN = HERE / "llama.cpp.txt"
 TREE = HERE / "llama.cpp"
 STAMP = TREE / ".pyllama-pin"
+PATCHES = HERE / "patches"
 
 # What we build, test and measure with. Everything else of the 170 MB tree stays out.
 KEEP = (
@@ -88,6 +91,26 @@ def unpack(archive: Path, target: Path) -> int:
     return n_files
 
 
+def apply(patch: str, tree: Path) -> None:
+    """Apply a unified diff. Its line numbers do not count: each place must occur exactly once.
+
+    In Python, for neither git nor patch need be on a machine that builds.
+    """
+    for file in re.split(r"^--- ", patch, flags=re.MULTILINE)[1:]:
+        head, *hunks = re.split(r"^@@ .*\n", file, flags=re.MULTILINE)
+        name = head.splitlines()[1].removeprefix("+++ b/")
+        path = tree / name
+        text = path.read_text(encoding="utf-8")
+        for hunk in hunks:
+            lines = hunk.splitlines(keepends=True)
+            old = "".join(line[1:] for line in lines if line[0] in " -")
+            new = "".join(line[1:] for line in lines if line[0] in " +")
+            if text.count(old) != 1:
+                raise SystemExit(f"vendor/fetch.py: a patch of {name} does not fit the tree")
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Fetch, unless a tree is there already."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -100,6 +123,8 @@ def main() -> None:
         archive = download(Path(scratch))
         fresh = Path(scratch) / "tree"
         n_files = unpack(archive, fresh)
+        for patch in sorted(PATCHES.glob("*.patch")):
+            apply(patch.read_text(encoding="utf-8"), fresh)
         (fresh / STAMP.name).write_text(pin() + "\n", encoding="utf-8")
         if TREE.exists():
             shutil.rmtree(TREE)

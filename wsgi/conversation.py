@@ -44,8 +44,8 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
         param = error.param
         if param is not None:
             error.param = path = rename(param, names)
-            # As a whole word: "stop" is in "nonstop" too.
-            word = rf"(?<![\w.]){re.escape(param)}(?!\w)"
+            # As a whole word: "stop" is in "nonstop" too, and "numa" in the flag "--numa".
+            word = rf"(?<![\w.-]){re.escape(param)}(?!\w)"
             error.message = re.sub(word, lambda _: path, error.message)
             error.args = (error.message,)
         raise

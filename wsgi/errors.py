@@ -37,10 +37,13 @@ from pyllama.errors import (
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
 from .host import LoadFailed
+from .ollama.errors import is_ollama, ollama_error
+from .ollama.names import ModelNotServed
 from .responses.store import NotStored
+from .webui.errors import UnknownSession, is_webui, webui_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _log = logging.getLogger("pyllama.wsgi")
 
@@ -72,6 +75,8 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
     NotStored: (404, "not_found_error"),
+    UnknownSession: (404, "not_found_error"),
+    ModelNotServed: (404, "not_found_error"),
 }
 
 # The ``type`` of what Falcon itself raises.
@@ -89,6 +94,13 @@ class ErrorInfo:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Members that only this kind of error has."""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The message, which names the field: for dialects that have no member for it."""
+        if self.param is None or self.param in self.message:
+            return self.message
+        return f"{self.param}: {self.message}"
 
 
 def describe(exc: Exception) -> ErrorInfo:
@@ -135,6 +147,23 @@ def openai_error(info: ErrorInfo) -> dict[str, Any]:
     }
 
 
+def dialect_of(path: str) -> str:
+    """Return whose shape the errors of a path have: the name of a dialect's folder."""
+    if is_anthropic(path):
+        return "anthropic"
+    if is_webui(path):
+        return "webui"
+    return "ollama" if is_ollama(path) else "openai"
+
+
+_SHAPES: Mapping[str, Callable[[ErrorInfo], dict[str, Any]]] = {
+    "anthropic": anthropic_error,
+    "ollama": ollama_error,
+    "openai": openai_error,
+    "webui": webui_error,
+}
+
+
 def install(app: falcon.App[Any, Any]) -> None:
     """Make an application answer every error in the shape of its route."""
     app.add_error_handler(Exception, _handle)
@@ -163,8 +192,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response, exc: falcon.HTTPError
 
 
 def _body(req: falcon.Request, info: ErrorInfo) -> bytes:
-    shape = anthropic_error if is_anthropic(req.path) else openai_error
-    return orjson.dumps(shape(info))
+    return orjson.dumps(_SHAPES[dialect_of(req.path)](info))
 
 
 def _http_message(req: falcon.Request, exc: falcon.HTTPError) -> str:

@@ -72,6 +72,11 @@ class FieldReader:
             _log.warning("request field %.*r is unknown and ignored", _MAX_NAME, name)
 
 
+def whole(value: Any) -> Any:
+    """Return 10 for 10.0, which JSON Schema counts among the integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _normalised(body: Mapping[str, Any]) -> dict[str, Any]:
     """Spell ``top-p`` as ``top_p``, and drop nulls, which mean the same as absence."""
     fields: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from pyllama.errors import Draining, EngineError, NotReady, PyllamaError
+from pyllama.errors import Draining, EngineError, NotReady, PyllamaError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,50 @@ class Host:
             raise NotReady("Loading model", retry_after_s=_RETRY_AFTER_S)
         return self._llm
 
+    @property
+    def current(self) -> Llama | None:
+        """The model if it is there now, also while the server shuts down."""
+        return self._llm
+
+    def reload(self, timeout_s: float) -> Llama:
+        """Load the model anew, after the requests that run have ended; blocks until that is done.
+
+        New requests are refused meanwhile, as while it is loaded for the first time. If it cannot
+        be loaded, it is tried once more before this returns: what was wrong may be over by then.
+
+        Args:
+            timeout_s: seconds after which requests that still run end with Cancelled.
+
+        Returns:
+            The new model.
+
+        Raises:
+            Unsupported: this host was given its model, and cannot load one.
+            NotReady: it is loading already.
+            Draining: the server is shutting down.
+            LoadFailed: the model could not be loaded the first time.
+        """
+        failures: list[Exception] = []
+        with self._lock:
+            if self._is_draining:
+                raise Draining("the server is shutting down", retry_after_s=_RETRY_AFTER_S)
+            if self._factory is None:
+                raise Unsupported("this server cannot load its model again; restart it")
+            if self._llm is None and self._failure is None:
+                raise NotReady("Loading model", retry_after_s=_RETRY_AFTER_S)
+            former, self._llm, self._failure = self._llm, None, None
+            loader = self._loader = threading.Thread(
+                target=self._replace,
+                args=(former, timeout_s, self._factory, failures.append),
+                name="pyllama-load",
+                daemon=True,
+            )
+            loader.start()
+        loader.join()
+        if failures:
+            raise LoadFailed(f"the model could not be loaded: {_reason(failures[0])}")
+        return self.get()
+
     def drain(self, timeout_s: float) -> None:
         """Refuse new requests, let the running ones end, abort those left after the timeout.
 
@@ -121,6 +165,21 @@ class Host:
             llm, self._llm = self._llm, None
         if llm is not None:
             llm.close()
+
+    def _replace(
+        self,
+        former: Llama | None,
+        timeout_s: float,
+        factory: Callable[[], Llama],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        if former is not None:
+            former.drain(timeout_s)
+            former.close()
+        self._load(factory, on_failure)
+        if self._failure is not None and not self._is_closed:
+            self._failure = None
+            self._load(factory, on_failure)
 
     def _load(
         self, factory: Callable[[], Llama], on_failure: Callable[[Exception], None] | None

@@ -14,7 +14,7 @@ import orjson
 
 import pyllama
 
-from .anthropic.errors import is_anthropic
+from .errors import dialect_of
 from .validation import load_schemas
 
 if TYPE_CHECKING:
@@ -40,7 +40,20 @@ _ERRORS = {
     501: "The server was started without it.",
     503: "The model is loading, or the server shuts down; Retry-After says when to try again.",
 }
-_SSE = "text/event-stream"
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _FILE}}
+        }
+    },
+}
+# By the type of a stream: when there is one.
+_STREAMS = {
+    "text/event-stream": "if the body has `stream`, a stream of events",
+    "application/x-ndjson": "unless `stream` is false, a stream of JSON lines",
+}
 # A field of a path, with the converter that Falcon reads it by.
 _FIELD = re.compile(r"\{(\w+)(?::\w+)?\}")
 
@@ -165,8 +178,9 @@ def _operation(route: Route, method: str, path: str, components: Components) -> 
         told["x-alias-of"] = _FIELD.sub(r"{\1}", route.paths[0])
     if operation.fields is not None:
         told["requestBody"] = _body(operation.fields, components)
-    dialect = "anthropic" if is_anthropic(path) else "openai"
-    shape = components.refer(f"{__package__}.{dialect}", "answers.json", "error")
+    elif operation.takes_file:
+        told["requestBody"] = _FORM
+    shape = components.refer(f"{__package__}.{dialect_of(path)}", "answers.json", "error")
     for status in sorted(operation.errors):
         told["responses"][str(status)] = {
             "description": _ERRORS[status],
@@ -192,7 +206,7 @@ def _success(operation: Operation, components: Components) -> dict[str, Any]:
         schema = {"type": "string"}
     content = {operation.media_type: {"schema": schema}}
     description = "The answer."
-    if operation.is_streamed:
-        content[_SSE] = {}  # a schema would be that of the whole stream
-        description = "The answer, or a stream of events if the body has `stream`."
+    if operation.stream_type is not None:
+        content[operation.stream_type] = {}  # a schema would be that of the whole stream
+        description = f"The answer, or, {_STREAMS[operation.stream_type]}."
     return {"description": description, "content": content}

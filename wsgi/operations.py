@@ -23,14 +23,16 @@ class Operation:
 
     summary: str
     fields: FieldReader | None = None
-    """Reads the body, where there is one."""
+    """Reads the body, where it is JSON."""
+    takes_file: bool = False
+    """Whether the body is a form with a file."""
     answer: str | None = None
     """The shape of the JSON of status 200: a dialect's folder and a definition of its
     ``schemas/answers.json``, such as ``openai.chat``."""
     media_type: str = falcon.MEDIA_JSON
     """That of the answer, if it is no JSON."""
-    is_streamed: bool = False
-    """Whether the answer comes as events if the body has ``stream``."""
+    stream_type: str | None = None
+    """Media type of the answer where it is streamed, if it can be."""
     errors: tuple[int, ...] = ()
     """Statuses of its errors."""
 
@@ -52,14 +54,19 @@ class Route:
 
 
 def generates(
-    summary: str, fields: FieldReader, answer: str, *, also: tuple[int, ...] = ()
+    summary: str,
+    fields: FieldReader,
+    answer: str,
+    *,
+    also: tuple[int, ...] = (),
+    stream_type: str = "text/event-stream",
 ) -> dict[str, Operation]:
     """Return the POST of a route that generates; ``also``: errors beside the usual ones."""
     operation = Operation(
         summary=summary,
         fields=fields,
         answer=answer,
-        is_streamed=True,
+        stream_type=stream_type,
         errors=(*_GENERATES, *also),
     )
     return {"POST": operation}
@@ -71,6 +78,11 @@ def counts(
     """Return the POST of a route that takes a body and generates nothing."""
     errors = (*_COUNTS, *also)
     return {"POST": Operation(summary=summary, fields=fields, answer=answer, errors=errors)}
+
+
+def uploads_a_file(summary: str, answer: str) -> dict[str, Operation]:
+    """Return the POST of a route that takes a form with a file."""
+    return {"POST": Operation(summary=summary, takes_file=True, answer=answer, errors=_COUNTS)}
 
 
 def reads(summary: str, answer: str, *, also: tuple[int, ...] = ()) -> dict[str, Operation]:

@@ -57,6 +57,10 @@ class RequestRecord:
             finish=",".join(reasons),
         )
 
+    def note(self, **facts: float) -> None:
+        """Note figures of a request that generates nothing."""
+        self._facts.update(facts)
+
     def write(self, status: int) -> None:
         """Write the line; only the first call does.
 

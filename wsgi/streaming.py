@@ -35,7 +35,10 @@ class StreamEncoder(Protocol):
     """How a dialect writes a stream. ``None`` means that there is nothing to send."""
 
     media_type: str
-    ping: bytes | None
+
+    @property
+    def ping(self) -> bytes | None:
+        """What to send now that nothing was sent for a while."""
 
     def begin(self) -> bytes | None:
         """Return what comes before any answer."""

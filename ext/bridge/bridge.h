@@ -66,14 +66,15 @@ PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * 
 // or others that are finished: then what concerns the weights in them has no effect.
 // n_ctx_default: KV cells in all where the options name no context size.
 // n_draft_rows: rows of logits that a batch may ask for beyond pyl_n_outputs_max().
+// embeddings: the context is for embeddings, and every token of a batch is an output.
 PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
-    ggml_abort_callback abort_callback, void * abort_data);
+    bool embeddings, ggml_abort_callback abort_callback, void * abort_data);
 
 // Rows of logits that one batch may ask for: one a sequence, and some more to score a prompt with.
 PYL_API uint32_t pyl_n_outputs_max(const struct llama_model * model, uint32_t n_seq_max);
 
-// llama_decode, and waits for the result. llama.cpp allocates in there, and throws where that fails.
+// llama_decode, or llama_encode where the model has an encoder, and waits for the result. llama.cpp allocates in there, and throws where that fails.
 PYL_API bool pyl_decode(struct llama_context * ctx, const struct llama_batch * batch, int32_t * status);
 
 // llama_tokenize, which throws where a vocabulary lacks what its type promises.

@@ -50,7 +50,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
 
 llama_context * pyl_context_new(
     pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
-    ggml_abort_callback abort_callback, void * abort_data) {
+    bool embeddings, ggml_abort_callback abort_callback, void * abort_data) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
         // Options that loaded the model carry what the fit to the devices made of them.
         auto cparams = options->is_loaded ? options->cparams : common_context_params_to_llama(options->params);
@@ -58,14 +58,16 @@ llama_context * pyl_context_new(
             // The fit may have found less room on the devices than the default asks for.
             cparams.n_ctx = cparams.n_ctx == 0 ? n_ctx_default : std::min(cparams.n_ctx, n_ctx_default);
         }
-        cparams.n_outputs_max       = pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
+        cparams.embeddings          = embeddings;
+        // 0 means as many as a batch has tokens.
+        cparams.n_outputs_max       = embeddings ? 0 : pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
         llama_context * ctx         = llama_init_from_model(model, cparams);
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
         }
-        if (options->params.warmup && llama_model_has_decoder(model)) {
+        if (options->params.warmup && !llama_model_has_encoder(model)) {
             warm_up(ctx, model);
         }
         return ctx;
@@ -79,7 +81,8 @@ uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max) {
 
 bool pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status) {
     return pyl::guarded(false, [&] {
-        *status = llama_decode(ctx, *batch);
+        const bool has_encoder = llama_model_has_encoder(llama_get_model(ctx));
+        *status                = has_encoder ? llama_encode(ctx, *batch) : llama_decode(ctx, *batch);
         llama_synchronize(ctx);
         return true;
     });

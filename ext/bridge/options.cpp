@@ -100,6 +100,17 @@ int to_int(const std::string & text, const std::string & arg) {
     return value;
 }
 
+const char * pooling_name(enum llama_pooling_type type) {
+    switch (type) {
+        case LLAMA_POOLING_TYPE_NONE: return "none";
+        case LLAMA_POOLING_TYPE_MEAN: return "mean";
+        case LLAMA_POOLING_TYPE_CLS:  return "cls";
+        case LLAMA_POOLING_TYPE_LAST: return "last";
+        case LLAMA_POOLING_TYPE_RANK: return "rank";
+        default:                      return "";
+    }
+}
+
 }  // namespace
 
 char * pyl_options_table(void) {
@@ -228,6 +239,9 @@ char * pyl_options_values(const pyl_options * options) {
             { "kv_unified",   p.kv_unified                   },
             { "swa_full",     p.swa_full                     },
             { "metrics",      p.endpoint_metrics             },
+            { "embedding",    p.embedding                    },
+            { "pooling",      pooling_name(p.pooling_type)   },
+            { "embd_normalize", p.embd_normalize             },
             { "cache_prompt", p.cache_prompt                 },
             { "cache_ram",    p.cache_ram_mib                },
             { "use_jinja",    p.use_jinja                    },

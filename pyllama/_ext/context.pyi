@@ -32,6 +32,8 @@ class Context:
         options: what to make it by; None means the options that loaded the model. Of others only
             what concerns a context counts. Finished by this call, if they are not yet.
         n_draft_rows: rows of logits that a batch may ask for to verify drafts with.
+        embeddings: make it for embeddings: every token of a batch is an output, and
+            :mod:`pyllama._ext.embeddings` reads them.
 
     Raises:
         ConfigError: the options contradict each other.
@@ -46,6 +48,7 @@ class Context:
         n_ctx_default: int,
         options: Options | None = None,
         n_draft_rows: int = 0,
+        embeddings: bool = False,
     ) -> Context: ...
     def close(self) -> None:
         """Free the context; every call after the first does nothing. Releases the GIL.
@@ -62,13 +65,14 @@ class Context:
             :data:`DECODE_OK`, :data:`DECODE_NO_KV_CELLS` or :data:`DECODE_ABORTED`.
 
         Raises:
-            ValueError: the batch is empty, longer than ``n_batch``, asks for more than
-                ``n_outputs_max`` rows of logits, or holds a token or sequence id out of range.
+            ValueError: the batch is empty, longer than ``n_batch``, or than ``n_ubatch`` where the
+                attention is not causal; it asks for more than ``n_outputs_max`` rows of logits, or
+                holds a token or sequence id out of range.
             NativeError: llama.cpp refused it, as where positions of a sequence leave a gap. The
                 KV cells of the sequences are as they were.
             RuntimeError: the context is closed.
 
-        Source: ``llama_decode``, ``llama_synchronize``.
+        Source: ``llama_decode``, ``llama_encode``, ``llama_synchronize``.
         """
 
     def abort(self) -> None:
@@ -153,6 +157,24 @@ class Context:
     def n_outputs_max(self) -> int:
         """Rows of logits that a batch may ask for: one a sequence, some to score prompts,
         and those for drafts."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token attends to those before it only, so that a batch may end anywhere.
+
+        Source: ``llama_get_causal_attn``, ``llama_model_has_encoder``.
+        """
+
+    @property
+    def pooling(self) -> int:
+        """What becomes of a sequence's rows: ``enum llama_pooling_type``.
+
+        Source: ``llama_pooling_type``.
+        """
+
+    @property
+    def n_rows(self) -> int:
+        """Tokens of the last decode; 0 where it did not come to its end."""
 
     @property
     def n_threads(self) -> int:

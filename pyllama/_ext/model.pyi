@@ -58,6 +58,13 @@ class Model:
         """
 
     @property
+    def n_embd_out(self) -> int:
+        """Width of an embedding.
+
+        Source: ``llama_model_n_embd_out``.
+        """
+
+    @property
     def n_layer(self) -> int:
         """Layers.
 

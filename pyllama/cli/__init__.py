@@ -6,17 +6,20 @@ Exit status: 0 done, 1 failed, 2 used wrongly. Results go to stdout, everything 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from pyllama import __version__
-from pyllama.cli import pull, serve, tune
+from pyllama.cli import batch, pull, run, serve, tune
 from pyllama.errors import ConfigError, PyllamaError
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "serve": serve.run,
     "pull": pull.run,
     "tune": tune.run,
+    "run": run.run,
+    "batch": batch.run,
 }
 
 
@@ -41,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, status=1)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the results has seen enough; Python must not try to write the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="commands:\n"
         "  serve [FLAGS]   serve a model over HTTP; the flags are llama-server's\n"
         "  pull REF        fetch a model and print its path\n"
+        "  run [REF]       chat with a model in the terminal, or answer one prompt\n"
+        "  batch IN OUT    answer a file of requests, JSON lines in and out\n"
         "  tune [REF]      measure which settings are fastest here, and keep them\n\n"
         "`pyllama COMMAND --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

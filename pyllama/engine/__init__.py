@@ -1,13 +1,17 @@
 """The thread that owns the context: loader, runner, streams, loop."""
 
+from pyllama.engine.assemble import make_runner, start_engine
+from pyllama.engine.embedder import Embedder, EmbeddingJob
 from pyllama.engine.engine import Engine, EngineState
 from pyllama.engine.host_memory import cache_bytes
-from pyllama.engine.loader import LoadedModel, another, load
+from pyllama.engine.loader import LoadedModel, another, device_names, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
 
 __all__ = [
+    "Embedder",
+    "EmbeddingJob",
     "Engine",
     "EngineState",
     "Failed",
@@ -18,6 +22,9 @@ __all__ = [
     "TokenStream",
     "another",
     "cache_bytes",
+    "device_names",
     "load",
+    "make_runner",
     "make_sampler",
+    "start_engine",
 ]

@@ -10,16 +10,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyllama.engine.meter import Meter
-from pyllama.engine.stream import Failed, TokenStream
+from pyllama.engine.stream import Failed
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
-from pyllama.sched import BatchPlan, Finished, Request
+from pyllama.results import QueuePlace
+from pyllama.sched import BatchPlan, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyllama.engine.embedder import Embedder, EmbeddingJob
     from pyllama.engine.runner import Runner
     from pyllama.metrics import Metrics
-    from pyllama.sched import Event, Scheduler, Sequence
+    from pyllama.sched import Event, Request, Scheduler, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -35,25 +38,13 @@ class EngineState(enum.Enum):
     DEAD = "dead"
 
 
-class Ticket:
-    """A request's place in the engine: what its owner holds to read and to abort it."""
-
-    __slots__ = ("abort_reason", "request", "sequence", "stream")
-
-    def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
-        self.request = request
-        self.stream = TokenStream(ring)
-        self.abort_reason = "cancelled"
-        # Set and read by the engine thread only.
-        self.sequence: Sequence | None = None
-
-
 class Engine:
     """Continuous batching on one thread.
 
     Args:
         runner: computes plans.
         scheduler: decides what they compute; this object is its only user from now on.
+        embedder: computes embeddings between the steps; the engine's from now on.
         max_queue: requests that may wait beside those that run.
         on_stop: called on the engine thread as its last act, to free what the thread owned.
     """
@@ -62,6 +53,7 @@ class Engine:
         self,
         runner: Runner,
         scheduler: Scheduler,
+        embedder: Embedder,
         *,
         max_queue: int,
         on_stop: Callable[[], None] = lambda: None,
@@ -69,12 +61,14 @@ class Engine:
         self._runner = runner
         self._max_accepted = scheduler.limits.n_slots + max_queue
         self._scheduler = scheduler
+        self._embedder = embedder
         self._on_stop = on_stop
         self._meter = Meter()
         self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._tickets: dict[Sequence, Ticket] = {}
         self._lock = threading.Lock()
-        self._n_accepted = 0
+        # In the order of their acceptance.
+        self._accepted: dict[Ticket | EmbeddingJob, None] = {}
         self._state = EngineState.READY
         self._plan = BatchPlan()
         self._is_stopping = False
@@ -103,7 +97,20 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Accepted requests that have no slot yet."""
-        return max(self._n_accepted - self.n_busy, 0)
+        return max(len(self._accepted) - self.n_busy - self._embedder.n_jobs, 0)
+
+    def place(self, ticket: Ticket) -> QueuePlace | None:
+        """Return where a request waits, or None where it computes, has ended or is about to start.
+
+        Counted at this moment, and never waits for the engine.
+        """
+        with self._lock:
+            waiting = [held for held in self._accepted if isinstance(held, Ticket)]
+        waiting = [other for other in waiting if other.is_waiting]
+        waiting = waiting[max(self._scheduler.limits.n_slots - self.n_busy, 0) :]
+        if ticket not in waiting:
+            return None
+        return QueuePlace(position=waiting.index(ticket) + 1, n_waiting=len(waiting))
 
     def metrics(self) -> Metrics:
         """Return what was done so far."""
@@ -122,20 +129,15 @@ class Engine:
             EngineError: the engine thread died.
         """
         ticket = Ticket(request, ring)
-        with self._lock:
-            if self._state is EngineState.DEAD:
-                raise EngineError("the engine has stopped")
-            if self._state is EngineState.DRAINING:
-                raise Draining("the server is shutting down")
-            if self._n_accepted >= self._max_accepted:
-                raise QueueFull(
-                    f"all slots are busy and {self._max_accepted} requests are accepted"
-                )
-            self._n_accepted += 1
-            self._idle.clear()
-            # Within the lock: once the state is DEAD nobody reads what comes later.
-            self._inbox.put((self._add, ticket))
+        self._accept(self._add, ticket)
         return ticket
+
+    def embed(self, job: EmbeddingJob) -> None:
+        """Accept a request for embeddings, whose context is there. Returns at once.
+
+        Raises as :meth:`submit`.
+        """
+        self._accept(self._add_job, job)
 
     def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
         """End a request wherever it stands; returns at once, idempotent.
@@ -149,6 +151,10 @@ class Engine:
         self._inbox.put((self._abort, ticket))
         if self._is_long_step_of(ticket):
             self._runner.interrupt()
+
+    def abort_job(self, job: EmbeddingJob) -> None:
+        """End a request for embeddings wherever it stands; returns at once, idempotent."""
+        self._inbox.put((self._abort_embedding, job))
 
     def drain(self, timeout_s: float) -> bool:
         """Take no new requests and wait for the accepted ones; end those left with Cancelled.
@@ -173,6 +179,7 @@ class Engine:
                 self._state = EngineState.DRAINING
         self._inbox.put((self._stop, None))
         self._runner.interrupt()
+        self._embedder.interrupt()
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -194,6 +201,21 @@ class Engine:
         if error is not None:
             raise EngineError(str(error)) from error
 
+    def _accept(self, handler: Callable[[Any], None], held: Ticket | EmbeddingJob) -> None:
+        with self._lock:
+            if self._state is EngineState.DEAD:
+                raise EngineError("the engine has stopped")
+            if self._state is EngineState.DRAINING:
+                raise Draining("the server is shutting down")
+            if len(self._accepted) >= self._max_accepted:
+                raise QueueFull(
+                    f"all slots are busy and {self._max_accepted} requests are accepted"
+                )
+            self._accepted[held] = None
+            self._idle.clear()
+            # Within the lock: once the state is DEAD nobody reads what comes later.
+            self._inbox.put((handler, held))
+
     def _is_long_step_of(self, ticket: Ticket) -> bool:
         plan = self._plan
         return plan.n_tokens > _LONG_STEP_TOKENS and any(
@@ -208,12 +230,14 @@ class Engine:
                 self._drain_inbox()
                 if not self._is_stopping:
                     self._step()
+                    self._embed()
         except Exception as error:
             logger.exception("the engine thread failed")
             self._die(EngineError(f"the engine failed: {error}"))
         else:
             self._die(Cancelled("the engine was closed"))
         finally:
+            self._embedder.close()
             self._on_stop()
 
     def _drain_inbox(self) -> None:
@@ -221,7 +245,7 @@ class Engine:
         # An interrupt belongs to a message that is already in the inbox: clear it first.
         self._runner.clear_interrupt()
         while not self._is_stopping:
-            must_wait = not self._scheduler.has_work
+            must_wait = not (self._scheduler.has_work or self._embedder.has_work)
             if must_wait and self._inbox.empty():
                 self._verify()
             try:
@@ -257,6 +281,14 @@ class Engine:
                 self._publish(self._scheduler.update(plan, result, time.monotonic()))
         self._plan = BatchPlan()
 
+    def _embed(self) -> None:
+        """Compute a batch of embeddings: streams and these take turns."""
+        if self._embedder.has_work:
+            pieces, over, duration_s = self._embedder.step(has_company=self._scheduler.has_work)
+            self._meter.embedded(pieces, duration_s)
+            for job in over:
+                self._end_job(job)
+
     def _publish(self, events: list[Event]) -> None:
         for event in events:
             self._meter.event(event)
@@ -273,7 +305,7 @@ class Engine:
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.stream.is_closed:
-            self._release_place()
+            self._release_place(ticket)
             return
         sequence = self._scheduler.add(ticket.request)
         ticket.sequence = sequence
@@ -285,10 +317,25 @@ class Engine:
             self._meter.end(ticket.sequence, ticket.abort_reason)
             self._forget(ticket)
 
+    def _add_job(self, job: EmbeddingJob) -> None:
+        self._embedder.add(job)
+
+    def _abort_embedding(self, job: EmbeddingJob) -> None:
+        if self._embedder.remove(job):
+            self._end_job(job, Cancelled("the request was aborted"))
+
+    def _end_job(self, job: EmbeddingJob, error: EngineError | Cancelled | None = None) -> None:
+        self._release_place(job)
+        job.end(error)
+        reason = "embedded" if job.error is None else "error"
+        self._meter.count(reason if not isinstance(job.error, Cancelled) else "cancelled")
+
     def _abort_all(self, _: None) -> None:
         for sequence, ticket in list(self._tickets.items()):
             self._scheduler.abort(sequence, time.monotonic())
             self._end(ticket, Cancelled("the server shut down before the answer was complete"))
+        for job in self._embedder.remove_all():
+            self._end_job(job, Cancelled("the server shut down before the answer was complete"))
 
     def _stop(self, _: None) -> None:
         self._is_stopping = True
@@ -313,12 +360,12 @@ class Engine:
     def _forget(self, ticket: Ticket) -> None:
         if ticket.sequence is not None:
             del self._tickets[ticket.sequence]
-        self._release_place()
+        self._release_place(ticket)
 
-    def _release_place(self) -> None:
+    def _release_place(self, held: Ticket | EmbeddingJob) -> None:
         with self._lock:
-            self._n_accepted -= 1
-            if self._n_accepted == 0:
+            del self._accepted[held]
+            if not self._accepted:
                 self._idle.set()
 
     def _die(self, error: EngineError | Cancelled) -> None:
@@ -329,7 +376,11 @@ class Engine:
             handler, argument = self._inbox.get_nowait()
             if handler == self._add:
                 self._end(argument, error)
+            elif handler == self._add_job:
+                self._end_job(argument, error)
             elif handler == self._check:
                 argument.put(error)
         for ticket in list(self._tickets.values()):
             self._end(ticket, error)
+        for job in self._embedder.remove_all():
+            self._end_job(job, error)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyllama import hub
+from pyllama._ext import backend
 from pyllama._ext.context import Context
 from pyllama._ext.media import Projector
 from pyllama._ext.memory import Memory
@@ -17,14 +18,17 @@ from pyllama._ext.options import Options
 from pyllama._ext.speculative import NgramLookup
 from pyllama._ext.vocab import Vocab
 from pyllama.engine.drafts import NgramDrafter
+from pyllama.engine.embedding_loader import open_embeddings, pooling_of
 from pyllama.engine.tuned import with_tuned
 from pyllama.errors import ModelLoadError, NativeError
 from pyllama.results import ModelInfo
 from pyllama.sched import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
+    from pyllama.engine.embedding_context import EmbeddingContext
     from pyllama.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +39,7 @@ _DEFAULT_CTX_SEQ = 4096
 # Sequence ids of a unified pool: each costs a row of logits in the output buffer.
 _MIN_POOL_IDS = 32
 _MAX_SEQ_IDS = 256
-_NO_MROPE = "pyllama cannot compute those yet; start it without --mmproj, for text."
+_REMEDY = "Lower --ctx-size or --parallel if memory ran out."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +47,22 @@ class LoadedModel:
     """A model with its context, and what the rest of the library wants to know of them."""
 
     model: Model
-    context: Context
+    context: Context | None
+    """Where text is generated; None where the model does not, or is not to."""
     vocab: Vocab
     limits: Limits
     info: ModelInfo
     drafter: NgramDrafter | None = None
     """Guesses ahead, where the settings ask for it and the model's memory can take it back."""
+    open_embeddings: Callable[[], EmbeddingContext]
+    """Makes a context for embeddings over the same weights."""
     projector: Projector | None = None
     """Encodes pictures and sound, where the settings name one."""
+
+    def close(self) -> None:
+        """Free the context; the model goes with the last reference to it."""
+        if self.context is not None:
+            self.context.close()
 
 
 def load(settings: Settings, path: Path) -> LoadedModel:
@@ -68,10 +80,16 @@ def load(settings: Settings, path: Path) -> LoadedModel:
             model = Model(str(path), options)
         except NativeError as error:
             raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
-    projector = _projector(settings, model)
-    loaded = _with_context(settings, model, options, path, projector)
+    loaded = _with_context(settings, model, options, path)
+    if settings.mmproj is not None:
+        loaded = _with_projector(loaded, settings.mmproj)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def device_names() -> tuple[str, ...]:
+    """Return the names of the devices that ggml can compute on, accelerators before the CPU."""
+    return tuple(device["name"] for device in backend.devices())
 
 
 def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
@@ -81,25 +99,36 @@ def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
         ConfigError: the options contradict each other.
         ModelLoadError: llama.cpp refuses such a context, or memory ran out.
     """
-    path = Path(loaded.info.path)
-    return _with_context(settings, loaded.model, _options(settings), path, loaded.projector)
+    return _with_context(settings, loaded.model, _options(settings), Path(loaded.info.path))
 
 
-def _projector(settings: Settings, model: Model) -> Projector | None:
-    """Load the projector that the settings name, if any. Raises ModelLoadError."""
-    if settings.mmproj is None:
-        return None
-    path = hub.resolve(settings.mmproj)
+def _with_projector(loaded: LoadedModel, mmproj: str) -> LoadedModel:
+    """Load the projector beside a model. Raises ModelLoadError."""
+    try:
+        projector = _projector(loaded, mmproj)
+    except BaseException:
+        loaded.close()
+        raise
+    info = replace(loaded.info, has_vision=projector.has_vision, has_audio=projector.has_audio)
+    return replace(loaded, projector=projector, info=info)
+
+
+def _projector(loaded: LoadedModel, mmproj: str) -> Projector:
+    path = hub.resolve(mmproj)
     hub.check_gguf(path)
+    if loaded.context is None:
+        raise ModelLoadError(str(path), "the model makes embeddings, and those of text only.")
     with _NativeErrors() as errors:
         try:
-            projector = Projector(model, path)
+            projector = Projector(loaded.model, path)
         except NativeError as error:
             remedy = "Was it made for this model?"
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
     if projector.is_mrope:
         raise ModelLoadError(
-            str(path), "the model gives pictures positions in two dimensions (M-RoPE).", _NO_MROPE
+            str(path),
+            "the model gives pictures positions in two dimensions (M-RoPE).",
+            "pyllama cannot compute those yet; start it without --mmproj, for text.",
         )
     return projector
 
@@ -122,40 +151,55 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
     return [("--kv-unified",), ("--parallel", str(n_seq_ids))]
 
 
-def _with_context(
-    settings: Settings,
-    model: Model,
-    options: Options,
-    path: Path,
-    projector: Projector | None,
-) -> LoadedModel:
-    if not model.has_decoder or model.is_diffusion:
-        raise ModelLoadError(str(path), "this model does not generate text.")
+def _with_context(settings: Settings, model: Model, options: Options, path: Path) -> LoadedModel:
+    if model.is_diffusion:
+        raise ModelLoadError(str(path), "this model generates neither text nor embeddings.")
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
+    n_draft_rows = settings.parallel * options.n_draft
     with _NativeErrors() as errors:
         try:
-            n_draft_rows = settings.parallel * options.n_draft
             context = Context(model, n_ctx_seq * settings.parallel, options, n_draft_rows)
         except NativeError as error:
-            remedy = "Lower --ctx-size or --parallel if memory ran out."
-            raise ModelLoadError(str(path), errors.last(error), remedy) from error
-    try:
-        Memory(context).pos_max(0)
-    except NativeError as error:
-        # An embedding model: it decodes, but keeps nothing to continue from.
-        context.close()
-        raise ModelLoadError(str(path), "this model does not generate text.") from error
+            raise ModelLoadError(str(path), errors.last(error), _REMEDY) from error
+    is_causal = context.is_causal
     vocab = Vocab(model)
     limits = _limits(settings, model, context, vocab, n_draft_rows)
+    can_generate = is_causal and _remembers(context) and not settings.embedding
+    if not can_generate:
+        context.close()
+    drafter = _drafter(settings, options, limits) if can_generate else None
     return LoadedModel(
         model=model,
-        context=context,
+        context=context if can_generate else None,
         vocab=vocab,
         limits=limits,
-        info=_info(settings, model, vocab, path, projector),
-        drafter=_drafter(settings, options, limits),
-        projector=projector,
+        info=_info(settings, model, vocab, path, can_generate=can_generate),
+        drafter=drafter,
+        open_embeddings=lambda: _embeddings(
+            settings, model, path, limits.n_ctx_seq, can_cut=is_causal
+        ),
     )
+
+
+def _remembers(context: Context) -> bool:
+    """Return whether a context keeps anything to continue from."""
+    try:
+        Memory(context).pos_max(0)
+    except NativeError:
+        return False
+    return True
+
+
+def _embeddings(
+    settings: Settings, model: Model, path: Path, n_ctx: int, *, can_cut: bool
+) -> EmbeddingContext:
+    with _NativeErrors() as errors:
+        try:
+            return open_embeddings(
+                settings, model, _options(settings), n_ctx=n_ctx, can_cut=can_cut
+            )
+        except NativeError as error:
+            raise ModelLoadError(str(path), errors.last(error), _REMEDY) from error
 
 
 def _limits(
@@ -189,7 +233,7 @@ def _drafter(settings: Settings, options: Options, limits: Limits) -> NgramDraft
 
 
 def _info(
-    settings: Settings, model: Model, vocab: Vocab, path: Path, projector: Projector | None
+    settings: Settings, model: Model, vocab: Vocab, path: Path, *, can_generate: bool
 ) -> ModelInfo:
     return ModelInfo(
         id=settings.alias or path.name,
@@ -202,8 +246,8 @@ def _info(
         n_embd=model.n_embd,
         n_params=model.n_params,
         size_bytes=model.size_bytes,
-        has_vision=projector is not None and projector.has_vision,
-        has_audio=projector is not None and projector.has_audio,
+        can_generate=can_generate,
+        pooling=pooling_of(settings, model).name.lower(),
     )
 
 

@@ -9,7 +9,7 @@ from pyllama.metrics import Histogram, Metrics
 from pyllama.sched import Finished, Started, TokenSampled, Verified
 
 if TYPE_CHECKING:
-    from pyllama.sched import BatchPlan, Event, Scheduler, Sequence, StepResult
+    from pyllama.sched import BatchPlan, Event, Piece, Scheduler, Sequence, StepResult
 
 _WAITS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _STEPS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -34,6 +34,7 @@ class Meter:
         self._n_tokens_max = 0
         self._n_encoded = 0
         self._encode_s = 0.0
+        self._n_embedded = 0
         self._finished: Counter[str] = Counter()
         self._queue_s = Histogram(_WAITS_S)
         self._ttft_s = Histogram(_WAITS_S)
@@ -60,6 +61,16 @@ class Meter:
         else:
             self._predicted_s += result.duration_s
 
+    def embedded(self, pieces: list[Piece], duration_s: float) -> None:
+        """Count a batch of embeddings, whose tokens are prompt tokens too."""
+        if pieces:
+            self._n_steps += 1
+            self._n_sequence_steps += len(pieces)
+            self._prompt_tokens += sum(piece.count for piece in pieces)
+            self._prompt_s += duration_s
+            self._n_embedded += sum(piece.is_last for piece in pieces)
+            self._step_s.observe(duration_s)
+
     def event(self, event: Event) -> None:
         """Count what became of a sequence."""
         sequence = event.sequence
@@ -76,6 +87,10 @@ class Meter:
     def end(self, sequence: Sequence, reason: str) -> None:
         """Count the end of a request, however it came about."""
         self._last_s.pop(sequence, None)
+        self.count(reason)
+
+    def count(self, reason: str) -> None:
+        """Count the end of a request that no sequence stood for."""
         self._finished[reason] += 1
 
     def _start(self, event: Started) -> None:
@@ -118,6 +133,7 @@ class Meter:
             n_preempted=self._n_preempted,
             n_drafted=self._n_drafted,
             n_draft_accepted=self._n_draft_accepted,
+            n_embedded=self._n_embedded,
             n_ram_entries=len(tier.entries),
             n_ram_bytes=tier.n_bytes,
             n_ram_hits=tier.n_hits,

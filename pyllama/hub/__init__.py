@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pyllama.hub import default_model, huggingface, local
 from pyllama.hub.gguf import check_gguf
+from pyllama.hub.metadata import read_metadata
 from pyllama.hub.reference import DefaultModel, HubModel, parse
 
-__all__ = ["check_gguf", "resolve"]
+__all__ = ["check_gguf", "read_metadata", "resolve"]
 
 
 def resolve(ref: str, *, progress: bool = True) -> Path:

@@ -14,6 +14,7 @@ from pyllama.sched.events import (
 )
 from pyllama.sched.limits import Limits
 from pyllama.sched.media import MediaSpan
+from pyllama.sched.packer import Lot, Packer, Piece
 from pyllama.sched.plan import (
     BatchPlan,
     CellOp,
@@ -42,8 +43,11 @@ __all__ = [
     "Finished",
     "Limits",
     "LoadState",
+    "Lot",
     "MediaSpan",
     "NoDrafter",
+    "Packer",
+    "Piece",
     "PromptScored",
     "RemoveCells",
     "Request",

@@ -6,6 +6,16 @@ from pyllama.settings.sources import (
     from_environment,
     from_keywords,
     help_text,
+    is_flag,
+    n_values,
 )
 
-__all__ = ["Settings", "from_arguments", "from_environment", "from_keywords", "help_text"]
+__all__ = [
+    "Settings",
+    "from_arguments",
+    "from_environment",
+    "from_keywords",
+    "help_text",
+    "is_flag",
+    "n_values",
+]

@@ -9,6 +9,9 @@ from typing import Any
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
 
+MAX_NORM = 64
+"""The highest p-norm: that one is the largest number already, to single precision."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -47,6 +50,14 @@ class Settings:
     swa_full: bool = False
     metrics: bool = False
     """Answer ``GET /metrics``."""
+    embedding: bool = False
+    """Make embeddings only: no text is generated, and no memory is taken for it."""
+    pooling: str | None = None
+    """How an input's tokens become one embedding: ``none``, ``mean``, ``cls``, ``last``. None
+    takes what the model says, else the mean."""
+    embd_normalize: int = 2
+    """The norm that embeddings are scaled to: -1 none, 0 largest number 32760, 1 taxicab, 2
+    euclidean, p above that the p-norm."""
     kv_unified: bool = False
     """One pool of KV cells for all slots; otherwise each has a stream of its own."""
     cache_ram: int | None = None
@@ -65,6 +76,9 @@ class Settings:
         _within("max_queue", self.max_queue, 0, 100_000)
         _within("step_ms", self.step_ms, 1, 60_000)
         _within("cache_ram", -1 if self.cache_ram is None else self.cache_ram, -1, 1 << 30)
+        _within("embd_normalize", self.embd_normalize, -1, MAX_NORM)
+        if self.pooling == "rank":
+            raise ConfigError("--pooling rank is for ranking, which pyllama does not do")
         _within("drain_s", self.drain_s, 0, 86_400)
 
     def to_json(self) -> str:

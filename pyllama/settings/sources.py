@@ -86,6 +86,30 @@ def command_line(environ: Mapping[str, str]) -> list[str]:
     return argv
 
 
+def is_flag(arg: str) -> bool:
+    """Tell whether a command line may hold this flag."""
+    try:
+        n_values(arg)
+    except UnknownOption:
+        return False
+    return True
+
+
+def n_values(arg: str) -> int:
+    """Return how many values follow a flag on a command line.
+
+    Raises:
+        UnknownOption: it does not exist, or is not honoured; names the nearest one.
+    """
+    from pyllama.settings.table import table  # noqa: PLC0415  (needs the extension)
+
+    spelling = arg.replace("_", "-") if arg.startswith("--") else arg
+    for own in OWN.values():
+        if spelling in {own.arg, own.negation}:
+            return int(spelling == own.arg)
+    return table().by_argument(arg).n_values
+
+
 def help_text() -> str:
     """Return the help of every option that is honoured, llama.cpp's and pyllama's own."""
     from pyllama.settings.table import table  # noqa: PLC0415  (needs the extension)

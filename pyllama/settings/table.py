@@ -37,6 +37,7 @@ HONOURED = frozenset(
         "spec-ngram-map-k4v-min-hits spec-ngram-mod-n-match spec-ngram-mod-n-min",
         "spec-ngram-mod-n-max",
         "host port metrics cache-prompt",
+        "embedding pooling embd-normalize",
         "jinja chat-template chat-template-file chat-template-kwargs",
         "reasoning reasoning-format reasoning-effort reasoning-preserve",
         "reasoning-budget reasoning-budget-message",

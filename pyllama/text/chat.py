@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyllama._ext.vocab import Vocab
     from pyllama.media import Attachments
 
+_PROBE = {"messages": [{"role": "user", "content": "x"}]}
 _CONTINUATIONS = (None, True, False, "content", "reasoning_content")
 
 
@@ -110,6 +111,19 @@ class ChatPrompts:
     def template(self) -> ChatTemplate:
         """The chat template."""
         return self._template
+
+    @property
+    def can_call(self) -> bool:
+        """Whether a chat may have tools: with Jinja each can, if need be in a form of our own."""
+        return self._use_jinja
+
+    def can_think(self) -> bool:
+        """Return whether the template has a place for thoughts; found out by rendering a chat."""
+        try:
+            return bool(self._template.apply(json.dumps(_PROBE))["thinking_start"])
+        except NativeError:
+            # It takes other chats than this one, or none at all: a request is told so.
+            return False
 
     def prompt(
         self,

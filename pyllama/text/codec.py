@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from pyllama.media import MediaReader
 from pyllama.text.chat import ChatPrompts
@@ -15,12 +16,18 @@ from pyllama.text.reasoning import Reasoning
 from pyllama.text.stop import StopMatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
     from pyllama.engine import LoadedModel
     from pyllama.params import GenerationParams
     from pyllama.settings import Settings
+    from pyllama.text.chat import ChatOptions
     from pyllama.text.prompts import Prompt
+
+# What llama-server writes in the place of media.
+_MARK = b"<__media__>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +61,24 @@ class TextCodec:
         )
         return cls(model, vocab, TextPrompts(vocab), chats, media, vocab.pieces())
 
-    def text(self, prompt: Prompt) -> str:
-        """Return the text of a prompt, control tokens and all; media are ``<__media__>``."""
-        texts, start = [], 0
-        for span in (*prompt.media, None):
-            end = span.start if span else len(prompt.tokens)
-            texts.append(self.vocab.detokenize(list(prompt.tokens[start:end]), special=True))
-            start = span.end if span else end
-        return b"<__media__>".join(texts).decode("utf-8", "replace")
+    def chat(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions) -> Prompt:
+        """Render a chat and tokenise it, its media too."""
+        return self.chats.prompt(messages, options, self.media.begin())
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool) -> str:
+        """Return the text of tokens.
+
+        Args:
+            tokens: ids of text, and numbers that stand for media.
+            special: write out control tokens, and a mark for each piece of media.
+        """
+        texts = []
+        for key, run in groupby(tokens, key=lambda token: min(token, 0)):
+            if key == 0:
+                texts.append(self.vocab.detokenize(list(run), special=special))
+            elif special:
+                texts.append(_MARK)
+        return b"".join(texts).decode("utf-8", "replace")
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt."""

@@ -61,6 +61,9 @@ def tune(
     settings = replace(settings, tuned=False)
     key = identity(settings, path)
     loaded = load(settings, path)
+    if loaded.context is None:
+        raise ConfigError(f"{path.name} generates no text: there is nothing to measure")
+    n_threads = loaded.context.n_threads
     lane = EngineLane(loaded, settings)
     try:
         work = fitting(lane, loaded, seconds)
@@ -69,7 +72,7 @@ def tune(
         raise
     lane.workload = work
     search = Search(
-        space(_facts(settings, loaded, work)),
+        space(_facts(settings, n_threads, work)),
         lambda options: _open(loaded, settings, options, work),
         time.monotonic,
         seconds - (time.monotonic() - start_s),
@@ -82,13 +85,13 @@ def tune(
     return Result(outcome=outcome, workload=work, model=path.name, path=kept, seconds=taken_s)
 
 
-def _facts(settings: Settings, loaded: LoadedModel, work: Workload) -> Facts:
+def _facts(settings: Settings, n_threads: int, work: Workload) -> Facts:
     given = named(settings)
     if settings.kv_unified:
         given.add("--kv-unified")
     return Facts(
         given=given,
-        n_threads=loaded.context.n_threads,
+        n_threads=n_threads,
         n_cpus=store.n_cpus(),
         n_slots=settings.parallel,
         depth=work.depth,

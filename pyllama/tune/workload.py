@@ -7,8 +7,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from pyllama.engine import Engine, Failed, LlamaRunner, LoadedModel, make_sampler
-from pyllama.engine.engine import Ticket
+from pyllama.engine import Embedder, Engine, Failed, LoadedModel, make_runner, make_sampler
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
 from pyllama.sched import Finished, Request, Scheduler, Started, TokenSampled
@@ -56,10 +56,11 @@ class EngineLane:
         self._random = random.Random(1)  # noqa: S311  (no secret)
         self._vocabulary = sorted(set(range(loaded.vocab.n_tokens)) - loaded.limits.eog_tokens)
         self._engine = Engine(
-            LlamaRunner(loaded.context, loaded.limits),
+            make_runner(loaded),
             Scheduler(loaded.limits, step_s=settings.step_ms / 1e3),
+            Embedder(loaded.open_embeddings, step_s=settings.step_ms / 1e3),
             max_queue=0,
-            on_stop=loaded.context.close,
+            on_stop=loaded.close,
         )
         self.workload = Workload(depth=_MIN_DEPTH, n_tokens=4, n_parallel=1)
         self._prompts: deque[tuple[int, ...]] = deque(maxlen=_MAX_PARALLEL)

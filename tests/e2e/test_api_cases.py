@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import STATUS_APP
-from tests.support.api_cases import MAX_TOKENS, Plan, operations_with_bodies, try_out
+from tests.support.api_cases import MAX_TOKENS, MODEL, Plan, operations_with_bodies, try_out
 from tests.support.fake_llama import FakeLlama
 from tests.support.serving import Server
 from tests.wsgi.conftest import client_of
@@ -27,6 +27,7 @@ def server(model_path: Path) -> Iterator[Server]:
     """A server whose answers are short and whose context is small."""
     environ = {
         "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_ALIAS": MODEL,
         "LLAMA_ARG_CTX_SIZE": "2048",
         "LLAMA_ARG_N_PARALLEL": "4",
         # Two threads wait for each other by spinning: on a machine that does something else that

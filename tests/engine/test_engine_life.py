@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pyllama.engine import Engine, EngineState, Failed
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, PyllamaError
 from pyllama.sched import Finished
 from tests.support.builders import request
@@ -90,7 +90,7 @@ def test_submissions_race_with_close(room: Room, _attempt: int) -> None:
         room.engine.close()
     for ticket in accepted.result():
         assert isinstance(ticket.stream.get(LONG_S)[-1], (Finished, Failed))
-    assert room.engine._n_accepted == 0
+    assert not room.engine._accepted
 
 
 def test_a_late_submission_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

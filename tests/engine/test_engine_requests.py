@@ -10,6 +10,7 @@ import pytest
 
 from pyllama.engine import StreamEvent
 from pyllama.errors import EngineError, NativeError, QueueFull
+from pyllama.results import QueuePlace
 from pyllama.sched import Finished, Started, TokenSampled
 from tests.support.builders import request
 from tests.support.engine_room import LONG_S, Room, answer, until
@@ -69,7 +70,7 @@ def test_a_waiting_request_is_aborted(make: Callable[..., Room]) -> None:
     room.engine.abort(waiting)
     room.runner.gate.set()
     answer(first)
-    until(lambda: room.engine._n_accepted == 0)
+    until(lambda: not room.engine._accepted)
     assert waiting.sequence is None, "it was aborted before the engine took it in"
 
 
@@ -82,8 +83,33 @@ def test_a_request_that_was_taken_in_and_waits_is_aborted(make: Callable[..., Ro
     until(lambda: waiting.sequence is not None)
     room.engine.abort(waiting)
     room.engine.abort(first)
-    until(lambda: room.engine._n_accepted == 0)
+    until(lambda: not room.engine._accepted)
     assert waiting.stream.get(0) == []
+
+
+def test_waiting_requests_know_their_place(make: Callable[..., Room]) -> None:
+    """Who waits is told how many come before; who computes or has left has no place."""
+    room = make(n_slots=1)
+    engine = room.engine
+    first = room.submit_held(3, 5)
+    waiting = [engine.submit(request()) for _ in range(3)]
+    places = [engine.place(ticket) for ticket in waiting]
+    assert places == [QueuePlace(position=n, n_waiting=3) for n in (1, 2, 3)]
+    assert engine.place(first) is None
+    engine.abort(waiting[0])
+    room.runner.gate.set()
+    for ticket in (first, *waiting[1:]):
+        answer(ticket)
+    assert [engine.place(ticket) for ticket in waiting] == [None, None, None]
+
+
+def test_no_place_is_told_where_a_slot_is_free(make: Callable[..., Room]) -> None:
+    """A request that will get an idle slot in the next step does not wait for anybody."""
+    room = make(n_slots=3)
+    room.submit_held(3, 900)
+    second, third, fourth = (room.engine.submit(request()) for _ in range(3))
+    assert room.engine.place(second) is room.engine.place(third) is None
+    assert room.engine.place(fourth) == QueuePlace(position=1, n_waiting=1)
 
 
 def test_a_finished_request_is_aborted_in_vain(room: Room) -> None:

@@ -161,7 +161,7 @@ def test_objects_of_python_are_shown_too(llm: Llama, tmp_path: Path) -> None:
 
 def test_a_prompt_shows_its_media_as_marks(llm: Llama) -> None:
     """The text of a prompt can be read; the numbers in it stand for nothing that could be."""
-    text = llm.prompt_text(llm.chat_prompt(shown(QUESTION, picture(1, 50, 50))))
+    text = llm.detokenize(llm.chat_prompt(shown(QUESTION, picture(1, 50, 50))).tokens, special=True)
     assert f"<img><__media__></img>{QUESTION}" in text
 
 

@@ -69,6 +69,7 @@ def test_tuned_options_reach_the_context(model_path: Path) -> None:
     ):
         loaded = load(wanted(model_path, **options), model_path)
         context = loaded.context
+        assert context is not None
         found = (context.n_threads, context.n_ubatch, loaded.limits.is_unified)
         context.close()
         assert found == expected
@@ -100,6 +101,8 @@ def test_another_context_shares_the_weights(model_path: Path) -> None:
     made = wanted(model_path)
     first = load(made, model_path)
     second = another(first, replace(made, options=(*made.options, ("--ubatch-size", "64"))))
+    assert first.context is not None
+    assert second.context is not None
     assert (first.context.n_ubatch, second.context.n_ubatch) == (512, 64)
     assert second.model is first.model
     first.context.close()
@@ -118,6 +121,7 @@ def test_a_lane_does_the_work_that_it_reports(model_path: Path) -> None:
     lane.close()
     assert all(rate > 0 for rate in rates)
     assert seen.n_cached == 47
+    assert loaded.context is not None
     assert not loaded.context.is_open
 
 

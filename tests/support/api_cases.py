@@ -12,11 +12,19 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode, checks
 
+MODEL = "fake.gguf"
+"""A name that the model is to be served by."""
 MAX_TOKENS = 3
 MAX_ANSWERS = 2
 _MAX_ITEMS = 4
 _MAX_CHARACTERS = 200
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict", "max_output_tokens")
+_TOKEN_LIMITS = (
+    "max_tokens",
+    "max_completion_tokens",
+    "n_predict",
+    "max_output_tokens",
+    "num_predict",
+)
 _COUNTS = ("n", "n_cmpl", "best_of")
 _MODES = (GenerationMode("positive"), GenerationMode("negative"))
 _CHECKS = [
@@ -43,10 +51,14 @@ class Plan:
 
 
 def operations_with_bodies(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the path and the method of every operation that takes a body, aliases left out."""
+    """Yield the path and the method of every operation that takes a body, aliases left out.
+
+    So is the one that loads the model anew: one such request takes as long as a thousand others.
+    """
     for path, item in document["paths"].items():
         for method, told in item.items():
-            if "requestBody" in told and "x-alias-of" not in told:
+            is_slow = path == "/api/models/load"
+            if "requestBody" in told and "x-alias-of" not in told and not is_slow:
                 yield path, method
 
 
@@ -116,6 +128,17 @@ def likely(document: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("anthropic.prompt.block", "openai.message.part"):
         schemas[name]["properties"]["type"] = {"enum": ["text"]}
     schemas["responses.prompt"]["properties"].pop("previous_response_id")
+    ollama = schemas["ollama.common"]["properties"]
+    ollama["model"] = schemas["ollama.show"]["properties"]["model"] = {"enum": [MODEL]}
+    for name in ("ollama.embed", "ollama.embeddings"):
+        schemas[name]["properties"]["model"] = {"enum": [MODEL]}
+    inputs = {"anyOf": [{**text, "minLength": 1}, {"type": "array", "items": token, "minItems": 1}]}
+    schemas["openai.embeddings"]["properties"]["input"] = inputs
+    schemas["native.embeddings"]["properties"]["content"] = inputs
+    schemas["ollama.options"]["properties"]["stop"]["items"] = {**text, "minLength": 1}
+    for name in ("context", "template", "images"):
+        schemas["ollama.generate"]["properties"].pop(name)
+    schemas["ollama.chat.message"]["properties"].pop("images")
     return narrow
 
 
@@ -130,11 +153,17 @@ def small(body: Any) -> Any:
     for name in _COUNTS:
         if isinstance(cut.get(name), (int, float)):
             cut[name] = min(cut[name], MAX_ANSWERS)
-    for name in _TOKEN_LIMITS:
-        if isinstance(cut.get(name), (int, float)) and cut[name] >= -1:
-            # -1 stands for the end of the context.
-            cut[name] = MAX_TOKENS if cut[name] < 0 else min(cut[name], MAX_TOKENS)
+    _limit(cut)
+    if isinstance(cut.get("options"), dict):
+        _limit(cut["options"])
     return cut
+
+
+def _limit(fields: dict[str, Any]) -> None:
+    for name in _TOKEN_LIMITS:
+        if isinstance(fields.get(name), (int, float)) and fields[name] >= -1:
+            # -1 stands for the end of the context.
+            fields[name] = MAX_TOKENS if fields[name] < 0 else min(fields[name], MAX_TOKENS)
 
 
 def _cut(value: Any) -> Any:

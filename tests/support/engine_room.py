@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pyllama.engine import Engine, Failed
-from pyllama.engine.engine import Ticket
+from pyllama.engine import Embedder, Engine, Failed
+from pyllama.engine.ticket import Ticket
 from pyllama.sched import Finished, Limits, Scheduler, TokenSampled
 from tests.support.builders import request
+from tests.support.fake_embeddings import FakeEmbeddingContext
 from tests.support.fake_runner import FakeRunner
 
 LONG_S = 10.0
@@ -22,9 +23,11 @@ class Room:
         self.limits = limits
         self.runner = FakeRunner(limits)
         self.stops = 0
+        self.embeddings = FakeEmbeddingContext()
         self.engine = Engine(
             self.runner,
             Scheduler(limits, step_s=0.05),
+            Embedder(lambda: self.embeddings, step_s=0.05),
             max_queue=max_queue,
             on_stop=self._count_stop,
         )

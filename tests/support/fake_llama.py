@@ -16,8 +16,10 @@ from pyllama.params import GenerationParams
 from pyllama.results import (
     Completion,
     Delta,
+    EngineStatus,
     FinishReason,
     ModelInfo,
+    QueuePlace,
     Timings,
     TokenLogprobs,
     Usage,
@@ -25,6 +27,7 @@ from pyllama.results import (
 from pyllama.settings.settings import Settings
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
+from tests.support.fake_embeddings import FakeEmbeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,13 +71,18 @@ class FakePrompt:
 
 
 @dataclass(frozen=True, slots=True)
-class FakeStatus:
-    """The state of the engine."""
+class FakeCard:
+    """What the model says of itself."""
 
-    state: Literal["ready", "draining", "dead"] = "ready"
-    n_slots: int = 4
-    n_busy: int = 0
-    n_waiting: int = 0
+    template: str = "{{ messages }}"
+    can_call: bool = True
+    can_think: bool = True
+    can_infill: bool = True
+
+    def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
+        tokens = ["a", "b"] if arrays else None
+        license_ = "none at all"
+        return {"general.license": license_, "fake.block_count": 2, "tokenizer.tokens": tokens}
 
 
 class FakeGeneration:
@@ -91,6 +99,7 @@ class FakeGeneration:
         self.stop_sequence: str | None = None
         self.fixed_logprobs: tuple[TokenLogprobs, ...] | None = None
         """Those of each step, in place of made-up ones."""
+        self.queue_place: QueuePlace | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
         self._n_tokens = 0
@@ -108,6 +117,8 @@ class FakeGeneration:
         left_s = self._due_s - time.monotonic()
         wait_s = left_s if timeout_s is None else min(left_s, timeout_s)
         if self._cancelled.wait(max(wait_s, 0.0)):
+            if self.is_over.is_set():
+                raise StopIteration
             raise Cancelled("the server is shutting down")
         if timeout_s is not None and left_s > timeout_s:
             return None
@@ -127,6 +138,8 @@ class FakeGeneration:
         """End; an abort unless the last delta was returned."""
         self.was_aborted = self.was_aborted or not self._is_whole
         self.is_over.set()
+        # Wakes the consumer, if another thread waits.
+        self._cancelled.set()
 
     def cancel(self) -> None:
         """Do what the engine does when it can wait no longer."""
@@ -162,6 +175,11 @@ class FakeGeneration:
         if n_top is None:
             return ()
         return tuple(fake_logprobs(token, n_top) for token in self.prompt.tokens[1:])
+
+    @property
+    def tokens(self) -> list[int]:
+        """One for each step so far."""
+        return [FIRST_TOKEN + i for i in range(self._n_tokens)]
 
     @property
     def usage(self) -> Usage:
@@ -249,14 +267,18 @@ class FakeLlama:
         metrics: bool = False,
     ) -> None:
         self.info = INFO
+        self.card = FakeCard()
         self.settings = Settings(metrics=metrics)
         self.n_ctx = 4096
+        self.devices = ("CPU",)
         self.defaults = GenerationParams()
         self.script = script
         self.start_error = start_error
         self.stop_sequence: str | None = None
         self.state: Literal["ready", "draining", "dead"] = "ready"
         self.generations: list[FakeGeneration] = []
+        self.embed_s = 0.0
+        self.embeddings: list[FakeEmbeddings] = []
         self.is_closed = False
 
     def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> FakePrompt:
@@ -281,10 +303,6 @@ class FakeLlama:
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
         """Return one character for each token."""
         return "".join(map(chr, tokens))
-
-    def prompt_text(self, prompt: FakePrompt) -> str:
-        """Return one character for each token."""
-        return self.detokenize(prompt.tokens)
 
     def piece(self, token: int) -> bytes:
         """Return a character's bytes, or those of a step of the script."""
@@ -316,12 +334,19 @@ class FakeLlama:
 
     def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
         """Start to play the script once."""
-        self.start_all([(prompt, params)])
-        return self.generations[-1]
+        made: Any = self.start_all([(prompt, params)]).generations[0]
+        return made  # type: ignore[no-any-return]
 
-    def status(self) -> FakeStatus:
+    def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> FakeEmbeddings:
+        """Start to embed."""
+        if self.start_error is not None:
+            raise self.start_error
+        self.embeddings.append(FakeEmbeddings.of(inputs, wait_s=self.embed_s, **options))
+        return self.embeddings[-1]
+
+    def status(self) -> EngineStatus:
         """Tell the state."""
-        return FakeStatus(state=self.state)
+        return EngineStatus(state=self.state, n_slots=4, n_busy=0, n_waiting=0)
 
     def metrics(self) -> Metrics:
         """Return some counts."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 _BOOT_S = 60.0
+CONTRACT_REQUESTS = "PYLLAMA_CONTRACT_REQUESTS"
+"""The variable that names a file of requests which must all work."""
 
 
 class Server:
@@ -44,7 +46,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", *arguments],
             cwd=cwd,
-            env={**os.environ, **(environ or {}), "LLAMA_ARG_PORT": str(self.port)},
+            env={**_ours(), **(environ or {}), "LLAMA_ARG_PORT": str(self.port)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -115,3 +117,8 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _ours() -> dict[str, str]:
+    """Return this process's variables, without that of tests: a server refuses what it lacks."""
+    return {name: value for name, value in os.environ.items() if name != CONTRACT_REQUESTS}

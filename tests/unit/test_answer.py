@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyllama.engine import Failed
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import EngineError, InvalidResponse
 from pyllama.generation import Generation
 from pyllama.generations import Generations

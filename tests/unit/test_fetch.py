@@ -28,6 +28,7 @@ def fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "HERE", tmp_path)
     monkeypatch.setattr(module, "PIN", tmp_path / "llama.cpp.txt")
     monkeypatch.setattr(module, "TREE", tmp_path / "llama.cpp")
+    monkeypatch.setattr(module, "PATCHES", tmp_path / "patches")
     monkeypatch.setattr("sys.argv", ["fetch.py"])
     return module
 
@@ -139,3 +140,44 @@ def test_a_failed_download_names_the_remedies(
     assert "could not download llama-cpp==1" in said
     assert "network" in said
     assert str(tmp_path / "llama.cpp") in said
+
+
+PATCH = """Why it is needed.
+
+--- a/src/llama.cpp
++++ b/src/llama.cpp
+@@ -1,2 +1,3 @@
+-int x;
++int x = 1;
++int y;
+ int z;
+@@ -9,1 +10,2 @@
+ int last;
++int end;
+"""
+
+
+def test_patches_are_applied(
+    fetch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetched tree has what the patches say; the lines between two places stay."""
+    files = {**TREE, f"{INSIDE}/src/llama.cpp": b"int x;\nint z;\nint more;\nint last;\n"}
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "one.patch").write_text(PATCH, "utf-8")
+    monkeypatch.setattr(fetch, "download", lambda folder: archive(folder / "a.tar.gz", files))
+    fetch.main()
+    text = (tmp_path / "llama.cpp" / "src" / "llama.cpp").read_text("utf-8")
+    assert text == "int x = 1;\nint y;\nint z;\nint more;\nint last;\nint end;\n"
+
+
+def test_a_patch_that_does_not_fit_ends_the_fetch(
+    fetch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place that is not there, or there twice, is named, and no tree is left."""
+    files = {**TREE, f"{INSIDE}/src/llama.cpp": b"int x;\nint z;\nint x;\nint z;\nint last;\n"}
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "one.patch").write_text(PATCH, "utf-8")
+    monkeypatch.setattr(fetch, "download", lambda folder: archive(folder / "a.tar.gz", files))
+    with pytest.raises(SystemExit, match=r"a patch of src/llama\.cpp does not fit"):
+        fetch.main()
+    assert not (tmp_path / "llama.cpp").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyllama.engine import Failed, TokenStream
-from pyllama.engine.engine import Ticket
+from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
 from pyllama.sched import Finished, Sequence, Started, TokenSampled, Verified

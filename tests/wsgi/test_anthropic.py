@@ -182,7 +182,7 @@ def test_thinking_can_be_omitted(connect: ClientOf) -> None:
     block = post(client, thinking=thinking).json()["content"][0]
     assert block["thinking"] == ""
     assert block["signature"]
-    assert "hm" not in post(client, thinking=thinking, stream=True).text
+    assert '"hm' not in post(client, thinking=thinking, stream=True).text
 
 
 def test_sampling_options_reach_the_engine(client: httpx.Client, llm: FakeLlama) -> None:

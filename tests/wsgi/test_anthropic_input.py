@@ -16,8 +16,8 @@ from pyllama.errors import EngineError, InvalidRequest, InvalidResponse, QueueFu
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf, client_of
 from tests.wsgi.sse import named_events
-from wsgi.anthropic.partial import tool_input
 from wsgi.conversation import rename
+from wsgi.partial import tool_input
 
 URL = "/v1/messages"
 USER = {"role": "user", "content": "Hi"}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..ids import random_id
+from ..partial import tool_input
 from ..segments import Closed, Opened, Segment, Segments
 from .errors import anthropic_error
-from .partial import tool_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -31,11 +31,5 @@ def anthropic_error(info: ErrorInfo) -> dict[str, Any]:
     other = "invalid_request_error" if info.status < _FIRST_SERVER_ERROR else "api_error"
     return {
         "type": "error",
-        "error": {"type": _TYPES.get(info.status, other), "message": _message(info)},
+        "error": {"type": _TYPES.get(info.status, other), "message": info.sentence},
     }
-
-
-def _message(info: ErrorInfo) -> str:
-    if info.param is None or info.param in info.message:
-        return info.message
-    return f"{info.param}: {info.message}"

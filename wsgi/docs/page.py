@@ -106,8 +106,10 @@ def _command(
     """Return a line for a shell, with the first example of the body's schema."""
     words = ["curl", *(["-X", method.upper()] if method == "delete" else []), url]
     if "requestBody" in operation:
-        content = operation["requestBody"]["content"][falcon.MEDIA_JSON]
-        example = schemas[_name(content["schema"]["$ref"])]["examples"][0]
+        content = operation["requestBody"]["content"]
+        if falcon.MEDIA_JSON not in content:
+            return shlex.join([*words, "-F", "file=@FILE"])
+        example = schemas[_name(content[falcon.MEDIA_JSON]["schema"]["$ref"])]["examples"][0]
         words += ["-H", f"Content-Type: {falcon.MEDIA_JSON}", "-d", orjson.dumps(example).decode()]
     return shlex.join(words)
 

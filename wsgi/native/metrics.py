@@ -128,11 +128,14 @@ class _Snapshot(Collector):
             ("prefix_hits", "Requests that started from cached cells.", now.n_prefix_hits),
             ("ram_hits", "Prefixes that came back from the RAM tier.", now.n_ram_hits),
             ("ram_tokens", "Tokens of those prefixes.", now.n_ram_tokens),
+            ("embedded", "Inputs turned into embeddings.", now.n_embedded),
             ("preemptions", "Times a request gave up its cells.", now.n_preempted),
             ("media_encoded", "Pieces of pictures and sound encoded.", now.n_encoded),
-            ("media_seconds", "Time of that, in which no stream gets a token.", now.encode_s),
         ):
             yield CounterMetricFamily(f"pyllama:{name}", text, value)
+        yield CounterMetricFamily(
+            "pyllama:media_seconds", "Time of that, without a token for any stream.", now.encode_s
+        )
         ended = CounterMetricFamily(
             "pyllama:requests_ended", "Requests that ended, by reason.", labels=["reason"]
         )

@@ -69,7 +69,7 @@ class ApplyTemplate:
         """Answer with the text; nothing is generated."""
         llm = self._host.get()
         prompt = parse_chat(read_object(req), llm).prompt(llm)
-        resp.media = {"prompt": llm.prompt_text(prompt)}
+        resp.media = {"prompt": llm.detokenize(prompt.tokens, special=True)}
 
 
 def _piece(piece: bytes) -> str | list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.errors import InvalidRequest
 from pyllama.params import GenerationParams
 
+from ..fields import whole
 from ..streaming import PING_S
 from .logit_bias import read_logit_bias
 
@@ -55,10 +56,10 @@ def generation_fields(
     Raises:
         InvalidRequest: a value is none that can be honoured.
     """
-    options = {name: _whole(fields[name]) for name in fields.keys() & _OPTIONS}
+    options = {name: whole(fields[name]) for name in fields.keys() & _OPTIONS}
     max_tokens = one_of(fields, _TOKEN_LIMITS)
     if max_tokens is not None:
-        options["max_tokens"] = _whole(max_tokens)
+        options["max_tokens"] = whole(max_tokens)
     if fields.get("logit_bias"):
         options["logit_bias"] = read_logit_bias(fields["logit_bias"], llm)
     if logprobs is not None:
@@ -113,8 +114,3 @@ def one_of(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
             param=given[0],
         )
     return value
-
-
-def _whole(value: Any) -> Any:
-    """Return 10 for 10.0, which JSON Schema counts among the integers."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,49 @@
+"""What a loaded model says of itself: its template, its abilities, and its file's metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyllama import hub
+
+if TYPE_CHECKING:
+    from pyllama.results import ModelInfo
+    from pyllama.text import TextCodec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Facts about a model that few ask for; immutable, and valid after the model was closed."""
+
+    path: Path
+    """The file; of a model in several parts, the first."""
+    template: str
+    """Source of the chat template, in Jinja."""
+    can_call: bool
+    """Whether chats may have tools."""
+    can_think: bool
+    """Whether the template has a place for thoughts."""
+    can_infill: bool
+    """Whether the vocabulary has tokens for filling in between two texts."""
+
+    @classmethod
+    def of(cls, info: ModelInfo, codec: TextCodec) -> ModelCard:
+        """Ask a model's template and vocabulary."""
+        return cls(
+            path=Path(info.path),
+            template=codec.chats.template.source,
+            can_call=codec.chats.can_call,
+            can_think=codec.chats.can_think(),
+            can_infill=codec.vocab.infill is not None,
+        )
+
+    def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
+        """Return the key-value pairs of the file; arrays are None unless they are asked for.
+
+        Raises:
+            ModelNotFound: the file is gone.
+            ModelLoadError: it cannot be read any more.
+        """
+        return hub.read_metadata(self.path, arrays=arrays)

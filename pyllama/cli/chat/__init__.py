@@ -1,0 +1,1 @@
+"""The chat of ``pyllama run``: a conversation, the commands that change it, and the terminal."""

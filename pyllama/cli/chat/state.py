@@ -1,0 +1,126 @@
+"""A chat: the conversation, how answers are made, and where they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyllama.cli.answer import Answer, show
+from pyllama.cli.attachments import Attachment, attach
+from pyllama.cli.chat.conversation import Conversation, Turn
+from pyllama.cli.interrupt import Interrupt
+from pyllama.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyllama import Llama
+    from pyllama.cli.console import Console
+
+
+class Chat:
+    """What the loop and the commands work on.
+
+    Args:
+        llm: the model.
+        out: where answers go.
+        notes: where everything else goes; the same in a terminal.
+        options: what every answer is to be, by the names of ``Llama.chat_prompt``.
+    """
+
+    def __init__(
+        self, llm: Llama, out: Console, notes: Console, *, options: Mapping[str, Any]
+    ) -> None:
+        self.llm = llm
+        self.out = out
+        self.notes = notes
+        self.options = dict(options)
+        self.params = llm.defaults
+        self.conversation = Conversation()
+        self.attachments: list[Attachment] = []
+        """What goes into the next question."""
+        self.last: Answer | None = None
+        self.is_verbose = False
+        self._is_thinking = False
+
+    def attach(self, path: str) -> None:
+        """Put a text file into the next question; what is too long is cut.
+
+        Raises:
+            ConfigError, Unsupported: it cannot be read, is no text, or there is no room for it.
+        """
+        room = self.llm.n_ctx // 2 - sum(item.n_tokens for item in self.attachments)
+        if room < 1:
+            raise ConfigError("what is attached takes half of the context already; not attached")
+        found = attach(path, self.llm, max_tokens=room)
+        self.attachments.append(found)
+        if found.is_cut:
+            self.notes.line(f"attached {found.summary}", "warn")
+
+    def ask(self, text: str) -> Answer:
+        """Ask a question with what is attached; show the answer and remember both.
+
+        Raises:
+            PyllamaError: there is no answer; the conversation stays what it was.
+        """
+        question = "\n\n".join([*(item.quoted for item in self.attachments), text])
+        answer = self._answer(question)
+        self.attachments.clear()
+        return answer
+
+    def ask_again(self) -> Answer | None:
+        """Answer the last question once more; None where there is none.
+
+        Raises:
+            PyllamaError: there is no answer; the conversation stays what it was.
+        """
+        if not self.conversation.turns:
+            return None
+        turn = self.conversation.turns.pop()
+        n_before = len(self.conversation.turns)
+        try:
+            return self._answer(turn.question)
+        finally:
+            if len(self.conversation.turns) == n_before:
+                self.conversation.turns.append(turn)
+
+    def _answer(self, question: str) -> Answer:
+        try:
+            prompt = self.llm.chat_prompt(self.conversation.messages(question), **self.options)
+            with Interrupt() as interrupt:
+                answer = show(
+                    self.llm.start(prompt, self.params),
+                    interrupt,
+                    text=self._show_text,
+                    reasoning=self._show_reasoning,
+                )
+        finally:
+            self.out.end_line()
+        self.last = answer
+        if answer.text or answer.finish_reason is not None:
+            self.conversation.turns.append(
+                Turn(question=question, answer=answer.text, reasoning=answer.reasoning)
+            )
+        self._tell_end(answer)
+        return answer
+
+    def _show_text(self, text: str) -> None:
+        if text and self._is_thinking:
+            self._is_thinking = False
+            self.notes.end_line()
+        self.out.write(text)
+
+    def _show_reasoning(self, text: str) -> None:
+        # A program that reads the notes has no use for thoughts.
+        if text and (self.notes.is_terminal or self.is_verbose):
+            self._is_thinking = True
+            self.notes.write(text, "dim")
+
+    def _tell_end(self, answer: Answer) -> None:
+        if answer.finish_reason is None and answer.text:
+            self.notes.line("[stopped]", "dim")
+        elif answer.finish_reason is None:
+            self.notes.line("[stopped before the answer began; the question is dropped]", "dim")
+        elif answer.finish_reason == "length":
+            self.notes.line("[cut: max_tokens or the context is used up]", "warn")
+        if self.is_verbose:
+            self.notes.line(answer.stats, "dim")

@@ -1,0 +1,221 @@
+"""Embeds the inputs of many requests, a batch at a time, between the steps of the generations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from typing import TYPE_CHECKING
+
+from pyllama.engine.embedding_context import EmbeddingContext, Pooling
+from pyllama.errors import Cancelled, EngineError, NativeError
+from pyllama.sched import Lot, Packer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyllama.errors import PyllamaError
+    from pyllama.sched import Piece
+
+# A batch beside running streams before anything was measured.
+_FIRST_TOKENS = 64
+# Fewer tokens waste the pass over the weights that they cost.
+_MIN_TOKENS = 32
+# Weight of the newest measurement in the moving average of a token's cost.
+_ALPHA = 0.3
+
+
+class EmbeddingJob:
+    """One request's inputs and, bit by bit, their rows: filled by the engine thread, read by one.
+
+    Args:
+        inputs: token ids of each input, none of them empty.
+    """
+
+    def __init__(self, inputs: Sequence[tuple[int, ...]]) -> None:
+        self.lot = Lot(inputs)
+        self.rows: list[array[float]] = [array("f") for _ in inputs]
+        """Of each input float32, shape (n_rows * n_embd,): one row, or one a token."""
+        self.error: PyllamaError | None = None
+        self.arrival_s = time.monotonic()
+        self.start_s = self.end_s = 0.0
+        """When its first batch began and its last one ended, ``time.monotonic()``."""
+        self.is_closed = False
+        self._n_open = len(inputs)
+        self._sums: dict[int, array[float]] = {}
+        self._is_over = threading.Event()
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Return whether it is over, waiting for that."""
+        return self._is_over.wait(timeout_s)
+
+    # ---- the engine thread ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Note that a batch with a piece of it begins."""
+        self.start_s = self.start_s or time.monotonic()
+
+    def take(self, piece: Piece, data: bytearray | array[float], pooling: Pooling) -> None:
+        """Take in what a batch gave for a piece of an input."""
+        row = self.rows[piece.index]
+        if isinstance(data, array):
+            self._add(piece, data)
+        elif pooling is Pooling.NONE or not row:
+            row.frombytes(bytes(data))
+        elif pooling is Pooling.LAST:
+            self.rows[piece.index] = array("f", bytes(data))
+        self._n_open -= piece.is_last
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing left to compute."""
+        return self._n_open == 0
+
+    def end(self, error: PyllamaError | None = None) -> None:
+        """Wake up who waits; nothing changes after it."""
+        self.error = self.error or error
+        self.end_s = time.monotonic()
+        self._is_over.set()
+
+    def _add(self, piece: Piece, total: array[float]) -> None:
+        earlier = self._sums.pop(piece.index, None)
+        if earlier is not None:
+            total = array("d", [a + b for a, b in zip(earlier, total, strict=True)])
+        if piece.is_last:
+            n_tokens = len(piece.tokens)
+            self.rows[piece.index] = array("f", [value / n_tokens for value in total])
+        else:
+            self._sums[piece.index] = total
+
+
+class Embedder:
+    """The embeddings of one model. The context is made when it is first asked for.
+
+    On the engine thread and not on one of its own: two computing threads of which each uses all
+    processors wait for each other, and both take many times as long.
+
+    Args:
+        make: makes the context; called once, by the thread that first needs it.
+        step_s: target duration of a step with running streams, seconds.
+    """
+
+    def __init__(self, make: Callable[[], EmbeddingContext], *, step_s: float) -> None:
+        self._make = make
+        self._step_s = step_s
+        self._lock = threading.Lock()
+        self._context: EmbeddingContext | None = None
+        self._is_closed = False
+        # The rest is the engine thread's.
+        self._packer: Packer | None = None
+        self._jobs: dict[Lot, EmbeddingJob] = {}
+        self._token_s = 0.0
+
+    # ---- any thread ---------------------------------------------------------------------------
+
+    def open(self) -> EmbeddingContext:
+        """Return the context, making it the first time; what it says of itself may be read.
+
+        Raises:
+            ModelLoadError: llama.cpp refuses it, or memory ran out.
+            EngineError: the engine has stopped.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise EngineError("the engine has stopped")
+            if self._context is None:
+                self._context = self._make()
+            return self._context
+
+    @property
+    def n_jobs(self) -> int:
+        """Requests that are not answered."""
+        return len(self._jobs)
+
+    def interrupt(self) -> None:
+        """Let the running batch fail, and those after it: for a stop."""
+        context = self._context
+        if context is not None:
+            context.interrupt()
+
+    # ---- the engine thread ----------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any input is not computed."""
+        return self._packer is not None and self._packer.has_work
+
+    def add(self, job: EmbeddingJob) -> None:
+        """Let a request's inputs take part; the context is there."""
+        if self._packer is None:
+            context = self.open()
+            self._packer = Packer(
+                n_seq_ids=context.n_seq_ids, n_batch=context.n_packed, can_cut=context.can_cut
+            )
+        self._jobs[job.lot] = job
+        self._packer.add(job.lot)
+
+    def remove(self, job: EmbeddingJob) -> bool:
+        """Forget a request wherever it stands; return whether it was there."""
+        if self._packer is None or self._jobs.pop(job.lot, None) is None:
+            return False
+        seq_id = self._packer.remove(job.lot)
+        if seq_id is not None:
+            self.open().forget([seq_id])
+        return True
+
+    def remove_all(self) -> list[EmbeddingJob]:
+        """Forget every request; return them."""
+        return [job for job in list(self._jobs.values()) if self.remove(job)]
+
+    def step(self, *, has_company: bool) -> tuple[list[Piece], list[EmbeddingJob], float]:
+        """Compute a batch, a short one where streams wait meanwhile.
+
+        Returns:
+            The batch, the requests that are over with it, and its duration in seconds.
+        """
+        if self._packer is None:
+            return [], [], 0.0
+        context = self.open()
+        n_max = self._n_tokens() if has_company else context.n_packed
+        pieces = self._packer.pack(n_max)
+        jobs = {piece.lot: self._jobs[piece.lot] for piece in pieces}
+        for job in jobs.values():
+            job.begin()
+        start_s = time.perf_counter()
+        try:
+            rows = context.run(pieces)
+        except (NativeError, Cancelled) as error:
+            return [], self._fail(list(jobs.values()), error), 0.0
+        duration_s = time.perf_counter() - start_s
+        self._learn(sum(piece.count for piece in pieces), duration_s)
+        for piece, data in rows:
+            jobs[piece.lot].take(piece, data, context.pooling)
+        over = [job for job in jobs.values() if job.is_complete]
+        for job in over:
+            del self._jobs[job.lot]
+        return pieces, over, duration_s
+
+    def close(self) -> None:
+        """Free the context; nobody can make another."""
+        with self._lock:
+            self._is_closed = True
+            context, self._context = self._context, None
+        if context is not None:
+            context.close()
+
+    def _n_tokens(self) -> int:
+        """Return how long a batch may be beside streams, which keep half of the time."""
+        if not self._token_s:
+            return _FIRST_TOKENS
+        return max(int(self._step_s / 2 / self._token_s), _MIN_TOKENS)
+
+    def _learn(self, n_tokens: int, duration_s: float) -> None:
+        if n_tokens >= _MIN_TOKENS or not self._token_s:
+            token_s = duration_s / n_tokens
+            self._token_s += (_ALPHA if self._token_s else 1.0) * (token_s - self._token_s)
+
+    def _fail(self, jobs: list[EmbeddingJob], error: PyllamaError) -> list[EmbeddingJob]:
+        for job in jobs:
+            self.remove(job)
+            job.error = error
+        return jobs

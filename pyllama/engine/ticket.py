@@ -1,0 +1,32 @@
+"""A request's place in the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyllama.engine.stream import TokenStream
+from pyllama.sched import Request, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyllama.sched import Sequence
+
+
+class Ticket:
+    """A request's place in the engine: what its owner holds to read and to abort it."""
+
+    __slots__ = ("abort_reason", "request", "sequence", "stream")
+
+    def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
+        self.request = request
+        self.stream = TokenStream(ring)
+        self.abort_reason = "cancelled"
+        # Set by the engine thread only.
+        self.sequence: Sequence | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the request has no slot yet, or gave up the one that it had."""
+        sequence = self.sequence
+        return sequence is None or sequence.status is Status.WAITING

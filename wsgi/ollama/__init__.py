@@ -1,0 +1,1 @@
+"""Ollama's dialect: chats, texts, and what is said of the model."""

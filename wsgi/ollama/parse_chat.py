@@ -1,0 +1,71 @@
+"""Bodies of Ollama's chats to conversations and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..conversation import Conversation, function_call
+from ..fields import FieldReader
+from ..validation import Schema
+from .parse import Asked, read, refuse_images, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyllama import Llama
+
+CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), ())
+
+_NAMES = {"json_schema": "format", "reasoning_effort": "think"}
+# What a chat template calls these members.
+_MEMBERS = {
+    "thinking": "reasoning_content",
+    "tool_name": "name",
+    "tool_call_id": "tool_call_id",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(Asked):
+    """A checked body of a chat."""
+
+    conversation: Conversation
+
+
+def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
+    """Check a body; raises :class:`InvalidRequest` with the path of the field."""
+    fields = read(CHAT_FIELDS, body)
+    messages = fields.get("messages", [])
+    asked = shared(fields, llm, is_load=not messages)
+    options = {**asked["form"], **asked["reasoning"]}
+    if "tools" in fields:
+        options["tools"] = [{**tool, "type": "function"} for tool in fields["tools"]]
+    conversation = Conversation(messages=_messages(messages), options=options, names=_NAMES)
+    return ChatRequest(conversation=conversation, **asked)
+
+
+def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+
+
+def _message(message: Mapping[str, Any], path: str) -> dict[str, Any]:
+    refuse_images(message.get("images"), f"{path}.images")
+    made: dict[str, Any] = {
+        "role": message.get("role") or "user",
+        "content": message.get("content") or "",
+    }
+    for name, member in _MEMBERS.items():
+        if message.get(name):
+            made[member] = message[name]
+    if message.get("tool_calls"):
+        made["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+    return made
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = orjson.dumps(function.get("arguments") or {}).decode()
+    return function_call(call.get("id") or "", function["name"], arguments)

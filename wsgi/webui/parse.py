@@ -1,0 +1,88 @@
+"""The page's bodies of ``/api/chat`` to conversations and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..conversation import Conversation, renamed
+from ..fields import FieldReader
+from ..openai.parse import one_of
+from ..validation import Schema
+from .messages import read_messages
+from .sessions import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyllama.params import GenerationParams
+
+    from .uploads import UploadStore
+
+CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), ())
+
+# The library's names, and the page's: the first is the one that errors name.
+_SPELLINGS = {
+    "max_tokens": ("maxTokens",),
+    "temperature": ("temperature",),
+    "top_k": ("topK", "top_k"),
+    "top_p": ("topP", "top_p"),
+    "min_p": ("minP", "min_p"),
+    "repeat_penalty": ("repetitionPenalty", "repetition_penalty"),
+    "presence_penalty": ("presencePenalty", "presence_penalty"),
+    "frequency_penalty": ("frequencyPenalty", "frequency_penalty"),
+    "seed": ("seed",),
+    "stop": ("stop",),
+}
+_WHOLE = {"max_tokens", "top_k", "seed"}
+_NAMES = {name: spellings[0] for name, spellings in _SPELLINGS.items()} | {
+    "json_schema": "jsonSchema"
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebChatRequest:
+    """A checked body of the page's ``/api/chat``."""
+
+    conversation: Conversation
+    params: GenerationParams
+    session_id: str
+    stream: bool
+    shows_thinking: bool
+
+
+def parse_chat(
+    body: Mapping[str, Any], defaults: GenerationParams, uploads: UploadStore
+) -> WebChatRequest:
+    """Check a body, and that its files are there.
+
+    Raises:
+        InvalidRequest: it cannot be answered; names the field.
+    """
+    fields = CHAT_FIELDS.read(body)
+    options: dict[str, Any] = {"enable_thinking": fields.get("think", False)}
+    if fields.get("tools"):
+        options["tools"] = [{"type": "function", **tool} for tool in fields["tools"]]
+    if "jsonSchema" in fields:
+        options["json_schema"] = fields["jsonSchema"]
+    return WebChatRequest(
+        conversation=Conversation(
+            messages=read_messages(fields["messages"], uploads), options=options, names=_NAMES
+        ),
+        params=_params(fields, defaults),
+        session_id=fields.get("sessionId") or DEFAULT,
+        stream=fields.get("stream", True),
+        shows_thinking=options["enable_thinking"],
+    )
+
+
+def _params(fields: Mapping[str, Any], defaults: GenerationParams) -> GenerationParams:
+    options: dict[str, Any] = {}
+    for name, spellings in _SPELLINGS.items():
+        value = one_of(fields, spellings)
+        if value is not None:
+            options[name] = int(value) if name in _WHOLE else value
+    if fields.get("newChat"):
+        options["cache_prompt"] = False
+    with renamed(_NAMES):
+        return defaults.with_options(**options)
