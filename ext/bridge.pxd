@@ -3,7 +3,8 @@
 from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 from pyllama._ext.ggml cimport ggml_abort_callback
-from pyllama._ext.llama cimport llama_batch, llama_context, llama_model, llama_token, llama_vocab
+from pyllama._ext.llama cimport llama_batch, llama_context, llama_model, llama_pos, llama_seq_id
+from pyllama._ext.llama cimport llama_token, llama_vocab
 
 
 cdef extern from "bridge.h" nogil:
@@ -90,3 +91,32 @@ cdef extern from "bridge.h" nogil:
         int32_t n_max, llama_token * draft)
     bint pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_accepted)
     bint pyl_drafter_end(pyl_drafter * drafter, int32_t lane)
+
+    ctypedef struct pyl_projector
+    ctypedef struct pyl_media
+    ctypedef struct pyl_projector_info:
+        bint has_vision
+        bint has_audio
+        bint is_mrope
+        int32_t sample_rate
+        int32_t n_embd
+    ctypedef struct pyl_chunk:
+        int32_t n_tokens
+        int32_t n_pos
+        const llama_token * tokens
+        bint is_causal
+    pyl_projector * pyl_projector_new(
+        const pyl_options * options, const llama_model * model, const char * path)
+    void pyl_projector_free(pyl_projector * projector)
+    void pyl_projector_describe(const pyl_projector * projector, pyl_projector_info * info)
+    pyl_media * pyl_media_picture(
+        pyl_projector * projector, uint32_t width, uint32_t height, const char * rgb)
+    pyl_media * pyl_media_sound(
+        pyl_projector * projector, const float * samples, size_t n_samples)
+    void pyl_media_free(pyl_media * media)
+    size_t pyl_media_n_chunks(const pyl_media * media)
+    void pyl_media_chunk(const pyl_media * media, size_t index, pyl_chunk * chunk)
+    bint pyl_media_encode(const pyl_media * media, size_t index, float * embeddings)
+    bint pyl_media_decode(
+        const pyl_media * media, size_t index, llama_context * ctx, const float * embeddings,
+        llama_pos n_past, llama_seq_id seq_id, int32_t * status)

@@ -9,6 +9,7 @@ The tree is ordered by who must act::
     │  └─ ModelNotFound
     ├─ InvalidRequest(ValueError)       the caller: 400, with the field's name
     │  ├─ ContextOverflow                 the prompt does not fit the context
+    │  ├─ InvalidMedia                    a picture, sound or video that cannot be read
     │  └─ Unsupported                     a field that exists, but not here (yet)
     ├─ CapacityError                    the caller, later
     │  ├─ QueueFull                       429
@@ -93,6 +94,10 @@ class ContextOverflow(InvalidRequest):
             + ("shorten it" if param else "shorten the prompt or raise --ctx-size"),
             param=param,
         )
+
+
+class InvalidMedia(InvalidRequest):
+    """A picture, a sound or a video that is broken, too large, or not what it is said to be."""
 
 
 class Unsupported(InvalidRequest):

@@ -71,7 +71,7 @@ class Llama:
         self.devices: tuple[str, ...] = device_names()
         self._n_slots = loaded.limits.n_slots
         try:
-            self._codec: TextCodec | None = TextCodec.of(loaded.model, loaded.vocab, settings)
+            self._codec: TextCodec | None = TextCodec.of(loaded, settings)
             self.card = ModelCard.of(self.info, self._codec)
         except BaseException:
             loaded.close()
@@ -190,9 +190,8 @@ class Llama:
         )
 
     def detokenize(self, tokens: Iterable[int], *, special: bool = False) -> str:
-        """Return the text of token ids; with ``special`` the control tokens' names too."""
-        data = self._open_codec.vocab.detokenize(list(tokens), special=special)
-        return data.decode("utf-8", "replace")
+        """Return the text of tokens; with ``special`` control tokens' names, and marks of media."""
+        return self._open_codec.detokenize(tokens, special=special)
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, which may be a part of a character; control tokens' names too.
@@ -219,7 +218,7 @@ class Llama:
         Raises:
             InvalidRequest: messages or options are wrong; ``param`` names the field.
         """
-        return self._open_codec.chats.prompt(messages, ChatOptions(**options))
+        return self._open_codec.chat(messages, ChatOptions(**options))
 
     def text_prompt(
         self,
@@ -308,7 +307,7 @@ class Llama:
             raise errors.Unsupported(
                 "no text is generated: the model or --embedding is for embeddings"
             )
-        codec.prompts.check(prompt.tokens)
+        codec.prompts.check(prompt)
         n_room = self.n_ctx - len(prompt.tokens)
         if n_room < 1:
             raise ContextOverflow(len(prompt.tokens), self.n_ctx)
@@ -321,6 +320,7 @@ class Llama:
         return Request(
             id=request_id,
             tokens=prompt.tokens,
+            media=prompt.media,
             max_tokens=max_tokens,
             arrival_s=time.monotonic(),
             cache_prompt=params.cache_prompt and params.prompt_logprobs is None,

@@ -87,6 +87,10 @@ class Metrics:
     """KV cells that hold something, be it of a running sequence or of a cached prefix."""
     n_tokens_max: int
     """Tokens of the longest sequence so far."""
+    n_encoded: int = 0
+    """Pieces of media encoded; those whose embeddings were still known do not count."""
+    encode_s: float = 0.0
+    """Time of that: no stream gets a token meanwhile."""
     queue_s: HistogramSnapshot
     """Submitted to first scheduled."""
     ttft_s: HistogramSnapshot

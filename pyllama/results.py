@@ -220,6 +220,10 @@ class ModelInfo:
     pooling: str = "mean"
     """How an input's tokens become one embedding: ``none``, ``mean``, ``cls``, ``last``, and
     ``rank`` for a model that makes none."""
+    has_vision: bool = False
+    """Whether it takes pictures and videos, through a projector."""
+    has_audio: bool = False
+    """Whether it takes sound, through a projector."""
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -211,6 +211,54 @@ PYL_API bool pyl_drafter_accept(pyl_drafter * drafter, int32_t lane, uint16_t n_
 // Frees what a lane remembers; it drafts again after the next begin.
 PYL_API bool pyl_drafter_end(pyl_drafter * drafter, int32_t lane);
 
+// ---- media: pictures and sound (tools/mtmd/mtmd.h) ----------------------------------------------------
+
+// The encoders beside a text model, from a file of their own.
+typedef struct pyl_projector pyl_projector;
+
+// A picture or a sound, cut into what a text model sees of it: media and the tokens around them.
+typedef struct pyl_media pyl_media;
+
+typedef struct pyl_projector_info {
+    bool    has_vision;
+    bool    has_audio;
+    bool    is_mrope;     // whether the text model numbers a picture's positions in two dimensions
+    int32_t sample_rate;  // of sound, Hz; -1 where there is none
+    int32_t n_embd;       // values of one token's embedding
+} pyl_projector_info;
+
+typedef struct pyl_chunk {
+    int32_t             n_tokens;
+    int32_t             n_pos;   // positions that it takes; with M-RoPE not as many as tokens
+    const llama_token * tokens;  // NULL where it is media
+    bool                is_causal;
+} pyl_chunk;
+
+// options: finished; they say where and how it runs.
+PYL_API pyl_projector * pyl_projector_new(
+    const pyl_options * options, const struct llama_model * model, const char * path);
+PYL_API void pyl_projector_free(pyl_projector * projector);
+PYL_API void pyl_projector_describe(const pyl_projector * projector, pyl_projector_info * info);
+
+// rgb: 3 bytes a pixel, row by row. Any thread may call it, as the next one.
+PYL_API pyl_media * pyl_media_picture(
+    pyl_projector * projector, uint32_t width, uint32_t height, const char * rgb);
+
+// samples: mono at the projector's rate, at least two.
+PYL_API pyl_media * pyl_media_sound(pyl_projector * projector, const float * samples, size_t n_samples);
+PYL_API void        pyl_media_free(pyl_media * media);
+PYL_API size_t      pyl_media_n_chunks(const pyl_media * media);
+PYL_API void        pyl_media_chunk(const pyl_media * media, size_t index, pyl_chunk * chunk);
+
+// Computes the embeddings of a chunk that is media: n_tokens times n_embd values. One thread at a time.
+PYL_API bool pyl_media_encode(const pyl_media * media, size_t index, float * embeddings);
+
+// Computes a chunk's KV cells from its embeddings, at the positions from n_past on; status is that of
+// llama_decode. A chunk that is not causal must fit one micro-batch.
+PYL_API bool pyl_media_decode(
+    const pyl_media * media, size_t index, struct llama_context * ctx,
+    const float * embeddings, llama_pos n_past, llama_seq_id seq_id, int32_t * status);
+
 #ifdef __cplusplus
 }
 #endif

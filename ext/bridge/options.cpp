@@ -229,6 +229,7 @@ char * pyl_options_values(const pyl_options * options) {
             { "model_path",   p.model.path                   },
             { "hf_repo",      p.model.hf_repo                },
             { "hf_file",      p.model.hf_file                },
+            { "mmproj",       p.mmproj.path                  },
             { "n_ctx",        p.n_ctx                        },
             { "n_parallel",   p.n_parallel                   },
             { "n_batch",      p.n_batch                      },

@@ -71,7 +71,8 @@ class NgramDrafter:
             self._free.append(lane.id)
 
     def _begin(self, sequence: Sequence) -> _Lane:
-        prompt = sequence.tokens[: sequence.n_prompt]
-        lane = self._lanes[sequence] = _Lane(self._free.pop(), len(prompt))
+        # What stands for media is no text that could be said again.
+        prompt = [token for token in sequence.tokens[: sequence.n_prompt] if token >= 0]
+        lane = self._lanes[sequence] = _Lane(self._free.pop(), sequence.n_prompt)
         self._lookup.begin(lane.id, prompt)
         return lane

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyllama import hub
 from pyllama._ext import backend
 from pyllama._ext.context import Context
+from pyllama._ext.media import Projector
 from pyllama._ext.memory import Memory
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
@@ -55,6 +56,8 @@ class LoadedModel:
     """Guesses ahead, where the settings ask for it and the model's memory can take it back."""
     open_embeddings: Callable[[], EmbeddingContext]
     """Makes a context for embeddings over the same weights."""
+    projector: Projector | None = None
+    """Encodes pictures and sound, where the settings name one."""
 
     def close(self) -> None:
         """Free the context; the model goes with the last reference to it."""
@@ -78,6 +81,8 @@ def load(settings: Settings, path: Path) -> LoadedModel:
         except NativeError as error:
             raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
     loaded = _with_context(settings, model, options, path)
+    if settings.mmproj is not None:
+        loaded = _with_projector(loaded, settings.mmproj)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
 
@@ -95,6 +100,37 @@ def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
         ModelLoadError: llama.cpp refuses such a context, or memory ran out.
     """
     return _with_context(settings, loaded.model, _options(settings), Path(loaded.info.path))
+
+
+def _with_projector(loaded: LoadedModel, mmproj: str) -> LoadedModel:
+    """Load the projector beside a model. Raises ModelLoadError."""
+    try:
+        projector = _projector(loaded, mmproj)
+    except BaseException:
+        loaded.close()
+        raise
+    info = replace(loaded.info, has_vision=projector.has_vision, has_audio=projector.has_audio)
+    return replace(loaded, projector=projector, info=info)
+
+
+def _projector(loaded: LoadedModel, mmproj: str) -> Projector:
+    path = hub.resolve(mmproj)
+    hub.check_gguf(path)
+    if loaded.context is None:
+        raise ModelLoadError(str(path), "the model makes embeddings, and those of text only.")
+    with _NativeErrors() as errors:
+        try:
+            projector = Projector(loaded.model, path)
+        except NativeError as error:
+            remedy = "Was it made for this model?"
+            raise ModelLoadError(str(path), errors.last(error), remedy) from error
+    if projector.is_mrope:
+        raise ModelLoadError(
+            str(path),
+            "the model gives pictures positions in two dimensions (M-RoPE).",
+            "pyllama cannot compute those yet; start it without --mmproj, for text.",
+        )
+    return projector
 
 
 def _options(settings: Settings) -> Options:

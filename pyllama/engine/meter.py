@@ -32,6 +32,8 @@ class Meter:
         self._n_drafted = 0
         self._n_draft_accepted = 0
         self._n_tokens_max = 0
+        self._n_encoded = 0
+        self._encode_s = 0.0
         self._n_embedded = 0
         self._finished: Counter[str] = Counter()
         self._queue_s = Histogram(_WAITS_S)
@@ -52,6 +54,8 @@ class Meter:
         self._n_sequence_steps += len(plan.chunks)
         self._prompt_tokens += n_prompt
         self._step_s.observe(result.duration_s)
+        self._n_encoded += result.encode_s > 0
+        self._encode_s += result.encode_s
         if n_prompt:
             self._prompt_s += result.duration_s
         else:
@@ -141,6 +145,8 @@ class Meter:
             n_cells=limits.n_cells,
             n_cells_used=limits.n_cells - scheduler.pool.n_cells_free,
             n_tokens_max=self._n_tokens_max,
+            n_encoded=self._n_encoded,
+            encode_s=self._encode_s,
             queue_s=self._queue_s.snapshot(),
             ttft_s=self._ttft_s.snapshot(),
             token_gap_s=self._token_gap_s.snapshot(),

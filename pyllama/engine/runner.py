@@ -9,6 +9,7 @@ from pyllama._ext.batch import Batch
 from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
 from pyllama._ext.sampler import WorkerPool, sample_rows, sample_verify
+from pyllama.engine.media import MediaCells
 from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.engine.state_store import StateStore
 from pyllama.engine.stream_copies import StreamCopies
@@ -25,7 +26,7 @@ from pyllama.sched import (
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
     from pyllama._ext.sampler import Sampler
-    from pyllama.sched import BatchPlan, CellOp, Limits
+    from pyllama.sched import BatchPlan, CellOp, Chunk, Limits
 
 _STATUS = {
     DECODE_OK: StepStatus.OK,
@@ -78,6 +79,7 @@ class LlamaRunner:
         self._memory = Memory(context)
         self._store = StateStore(context)
         self._copies = StreamCopies(context, self._memory)
+        self._media = MediaCells(context)
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
         # While rows are sampled the threads that compute a batch have nothing to do.
@@ -91,6 +93,8 @@ class LlamaRunner:
             return StepResult(StepStatus.STATE_LOST, moves=moves)
         if not plan.chunks:
             return StepResult(StepStatus.OK, moves=moves)
+        if plan.media is not None:
+            return self._run_media(plan.media, moves)
         start_s = time.perf_counter()
         batch = self._batch
         batch.clear()
@@ -119,6 +123,12 @@ class LlamaRunner:
             tuple(n_accepted for n_accepted, _ in sampled),
             moves,
         )
+
+    def _run_media(self, chunk: Chunk, moves: tuple[StateMove, ...]) -> StepResult:
+        start_s = time.perf_counter()
+        status, encode_s = self._media.compute(chunk)
+        duration_s = time.perf_counter() - start_s
+        return StepResult(_STATUS[status], (), duration_s, moves=moves, encode_s=encode_s)
 
     def _sample(self, rows: list[_Row]) -> list[tuple[int, int]]:
         """Return for each row how many tokens of its draft were right, and the token after them."""

@@ -45,7 +45,9 @@ def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: 
         raise InvalidRequest(f"the sampling parameters were refused: {error.detail}") from error
     if not sampler.is_greedy:
         n_history = max(flat["repeat_last_n"], flat["dry_penalty_last_n"])
-        sampler.accept_prompt(list(prompt.tokens[max(len(prompt.tokens) - n_history, 0) :]))
+        # What stands for media was not said by anybody.
+        tokens = [token for token in prompt.tokens if token >= 0]
+        sampler.accept_prompt(tokens[max(len(tokens) - n_history, 0) :])
     return sampler
 
 

@@ -13,6 +13,7 @@ from pyllama.sched.events import (
     Verified,
 )
 from pyllama.sched.limits import Limits
+from pyllama.sched.media import MediaSpan
 from pyllama.sched.packer import Lot, Packer, Piece
 from pyllama.sched.plan import (
     BatchPlan,
@@ -43,6 +44,7 @@ __all__ = [
     "Limits",
     "LoadState",
     "Lot",
+    "MediaSpan",
     "NoDrafter",
     "Packer",
     "Piece",

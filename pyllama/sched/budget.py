@@ -117,8 +117,8 @@ class PrefillBudget:
 
     def observe(self, plan: BatchPlan, duration_s: float) -> None:
         """Learn from a step that ran to its end."""
-        if not plan.chunks:
-            # Memory was tidied up, nothing computed: that says nothing of a decode's duration.
+        if not plan.chunks or plan.media is not None:
+            # Memory was tidied up or a picture was looked at: neither says anything of text.
             return
         prompts = [chunk for chunk in plan.chunks if not chunk.sequence.is_decoding]
         has_decodes = len(prompts) < len(plan.chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pyllama.results import TokenLogprobs
@@ -74,6 +74,9 @@ class Chunk:
     """Positions whose logits say how likely the prompt's next token was."""
     draft: tuple[int, ...] = ()
     """Guesses of what follows, computed behind the sequence's own tokens; ``count`` holds both."""
+    media: Any = None
+    """What the tokens stand for, where they are no text; then this is the only chunk of its step,
+    and may be larger than a batch."""
 
     @property
     def n_own(self) -> int:
@@ -97,6 +100,11 @@ class BatchPlan:
     def n_decoding(self) -> int:
         """Tokens of the batch that are no prompt: last sampled ones, and drafts behind them."""
         return sum(chunk.count for chunk in self.chunks if chunk.sequence.is_decoding)
+
+    @property
+    def media(self) -> Chunk | None:
+        """The piece of media that this step computes, and nothing else."""
+        return next((chunk for chunk in self.chunks if chunk.media is not None), None)
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
@@ -145,6 +153,8 @@ class StepResult:
     """For each of the tokens, how many of its chunk's draft were sampled before it; () for none."""
     moves: tuple[StateMove, ...] = ()
     """One for each save and each load of the plan, in order."""
+    encode_s: float = 0.0
+    """Part of the duration in which media were encoded; 0 where that was done before."""
 
 
 @dataclass(slots=True)
@@ -175,7 +185,7 @@ class PlanBuilder:
         """Add up to ``n_wanted`` pending tokens of a sequence; return how many went in."""
         count = min(
             n_wanted,
-            sequence.n_pending,
+            sequence.n_ready,
             self.n_tokens_left,
             self.n_cells_left,
             sequence.n_scorable(self.n_scored_left),

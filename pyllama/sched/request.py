@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from pyllama.sched.media import MediaSpan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,7 +25,7 @@ class Request:
 
     id: str
     tokens: tuple[int, ...]
-    """Prompt, token ids, at least one."""
+    """Prompt, at least one; ids of text, negative numbers where they stand for media."""
     max_tokens: int
     arrival_s: float
     """Submission time, seconds on the engine's clock."""
@@ -35,6 +38,8 @@ class Request:
 
     Such a request needs ``cache_prompt`` off: a reused cell has no logits.
     """
+    media: tuple[MediaSpan, ...] = ()
+    """Where the prompt holds media, in order."""
 
     def __post_init__(self) -> None:
         """Refuse what would keep a slot without ever giving the model something to do."""
@@ -42,5 +47,10 @@ class Request:
             raise InvalidRequest("prompt must hold at least one token", param="prompt")
         if self.prompt_logprobs is not None and self.cache_prompt:
             raise InvalidRequest("prompt_logprobs excludes cache_prompt", param="prompt_logprobs")
+        if self.media and self.prompt_logprobs is not None:
+            raise InvalidRequest("prompt_logprobs excludes media", param="prompt_logprobs")
+        if self.media and self.media[-1].end >= len(self.tokens):
+            # Only text has logits, and the first token of the answer comes of the last ones.
+            raise InvalidRequest("the prompt must end with text, not with media", param="prompt")
         if self.max_tokens < (1 if self.prompt_logprobs is None else 0):
             raise InvalidRequest("max_tokens must be at least 1", param="max_tokens")

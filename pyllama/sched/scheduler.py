@@ -16,6 +16,7 @@ from pyllama.sched.budget import PrefillBudget
 from pyllama.sched.chunk_end import aligned_count
 from pyllama.sched.drafter import NoDrafter
 from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
+from pyllama.sched.media import MediaTurns
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
 from pyllama.sched.queue import WaitingQueue
@@ -61,6 +62,7 @@ class Scheduler:
         self._budget = PrefillBudget(limits, step_s)
         self._placer = Placer(limits, self.pool, lambda: self._budget.token_s)
         self._drafter = drafter or NoDrafter()
+        self._media = MediaTurns()
         self._events: list[Event] = []
 
     @property
@@ -93,6 +95,9 @@ class Scheduler:
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
         self._fill_prompts(builder)
+        media = self._media.take(self.running, has_text=bool(builder.chunks))
+        if media is not None:
+            return BatchPlan(self.pool.take_operations(), (media,))
         n_pending = sum(sequence.n_pending for sequence in self.running)
         n_cells_spare = self.pool.n_cells_free - n_pending
         builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
@@ -217,7 +222,11 @@ class Scheduler:
         The first half keeps a long prompt from starving, the second lets a short one pass it.
         Prompts of one length come out in the order of their arrival.
         """
-        prompts = [sequence for sequence in self.running if not sequence.is_decoding]
+        prompts = [
+            sequence
+            for sequence in self.running
+            if not sequence.is_decoding and sequence.media_due is None
+        ]
         if not prompts:
             return
         n_left = builder.n_prompt
@@ -312,6 +321,7 @@ class Scheduler:
     def _leave(self, sequence: Sequence, now_s: float) -> None:
         self.running.remove(sequence)
         self._drafter.end(sequence)
+        self._media.end(sequence)
         self.pool.release(_slot_of(sequence), now_s)
         sequence.status = Status.FINISHED
 
@@ -341,6 +351,7 @@ class Scheduler:
         slot = _slot_of(sequence)
         self.running.remove(sequence)
         self._drafter.end(sequence)
+        self._media.end(sequence)
         self.pool.release(slot, slot.last_used_s)
         self.pool.discard(slot, 0)
         sequence.n_past = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyllama.results import TokenLogprobs
+    from pyllama.sched.media import MediaSpan
     from pyllama.sched.request import Request
     from pyllama.sched.slot import Slot
 
@@ -53,6 +54,17 @@ class Sequence:
     def n_pending(self) -> int:
         """Tokens that still have no KV cell."""
         return len(self.tokens) - self.n_past
+
+    @property
+    def n_ready(self) -> int:
+        """Pending tokens that a batch of text can take: those before the next piece of media."""
+        ahead = [span.start for span in self.request.media if span.start >= self.n_past]
+        return min(ahead, default=len(self.tokens)) - self.n_past
+
+    @property
+    def media_due(self) -> MediaSpan | None:
+        """The piece of media that is next to be computed; None where text is."""
+        return next((span for span in self.request.media if span.start == self.n_past), None)
 
     @property
     def n_generated(self) -> int:

@@ -173,6 +173,7 @@ class Collector:
             embd_normalize=values["embd_normalize"],
             kv_unified=values["kv_unified"],
             cache_ram=values["cache_ram"] if "--cache-ram" in native else None,
+            mmproj=values["mmproj"] or None,
             options=options,
             **own,
         )

@@ -63,6 +63,9 @@ class Settings:
     cache_ram: int | None = None
     """MiB of host memory for prefixes that no slot holds any more: -1 no limit, 0 none. None
     takes a quarter of what is free once the model is loaded, at most 8192."""
+    mmproj: str | None = None
+    """The projector through which the model sees pictures and hears: a path, or
+    ``hf:org/repo:file``. None: the model takes text only."""
     options: tuple[tuple[str, ...], ...] = ()
     """Options for llama.cpp, each its spelling and its values: ``("--ctx-size", "4096")``."""
 

@@ -20,6 +20,7 @@ HONOURED = frozenset(
     f"--{name}"
     for group in (
         "model hf-repo hf-file alias cache-ram",
+        "mmproj mmproj-offload mmproj-device image-min-tokens image-max-tokens",
         "ctx-size parallel batch-size ubatch-size cont-batching threads threads-batch flash-attn",
         "cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
         "rope-scaling rope-scale rope-freq-base rope-freq-scale",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama._ext.chat import ChatTemplate
 from pyllama.errors import InvalidRequest, NativeError
+from pyllama.media import MediaReader
 from pyllama.text import messages as chat_messages
 from pyllama.text import tools as chat_tools
 from pyllama.text.answer_form import AnswerForm
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.media import Attachments
 
 _PROBE = {"messages": [{"role": "user", "content": "x"}]}
 _CONTINUATIONS = (None, True, False, "content", "reasoning_content")
@@ -123,14 +125,26 @@ class ChatPrompts:
             # It takes other chats than this one, or none at all: a request is told so.
             return False
 
-    def prompt(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions) -> Prompt:
+    def prompt(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        options: ChatOptions,
+        attachments: Attachments | None = None,
+    ) -> Prompt:
         """Render a chat and tokenise it.
+
+        Args:
+            messages: OpenAI's form.
+            options: what the request says beside them.
+            attachments: gathers their media; None refuses those.
 
         Raises:
             InvalidRequest: messages or options are wrong; ``param`` names the field.
         """
         wanted = self._wanted(options)
-        request = self._request(messages, options, wanted)
+        if attachments is None:
+            attachments = MediaReader(self._vocab).begin()
+        request = self._request(messages, options, wanted, attachments)
         rendered = self._render(request, wanted)
         wanted.generation_prompt = rendered["generation_prompt"]
         if wanted.is_continuation:
@@ -139,8 +153,11 @@ class ChatPrompts:
         else:
             key = wanted.key(request["chat_template_kwargs"])
             form = self._cache.get(key, lambda: self._forms.build(request, wanted))
-        tokens = self._vocab.tokenize(rendered["prompt"], add_special=True, parse_special=True)
-        return Prompt(tuple(tokens), form.stop, form.constraint, form.output)
+        if attachments:
+            tokens, media = attachments.tokenize(rendered["prompt"])
+            return Prompt(tokens, form.stop, form.constraint, form.output, media)
+        text = self._vocab.tokenize(rendered["prompt"], add_special=True, parse_special=True)
+        return Prompt(tuple(text), form.stop, form.constraint, form.output)
 
     def _wanted(self, options: ChatOptions) -> Wanted:
         tools = chat_tools.read(options.tools, options.tool_choice)
@@ -158,10 +175,14 @@ class ChatPrompts:
         return Wanted(tools, form, is_parallel, reasoning, options.add_generation_prompt)
 
     def _request(
-        self, messages: Sequence[Mapping[str, Any]], options: ChatOptions, wanted: Wanted
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        options: ChatOptions,
+        wanted: Wanted,
+        attachments: Attachments,
     ) -> dict[str, Any]:
         """Return the part of a request to llama-common that all calls have in common."""
-        checked = chat_messages.checked(messages)
+        checked = chat_messages.checked(messages, attachments)
         continuation = _continuation(checked, options)
         wanted.is_continuation = continuation is not None
         kwargs = {**self._template_kwargs, **(options.template_kwargs or {})}

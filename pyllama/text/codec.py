@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
+from pyllama.media import MediaReader
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.parser import AnswerParser
@@ -14,11 +16,18 @@ from pyllama.text.reasoning import Reasoning
 from pyllama.text.stop import StopMatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
+    from pyllama.engine import LoadedModel
     from pyllama.params import GenerationParams
     from pyllama.settings import Settings
+    from pyllama.text.chat import ChatOptions
     from pyllama.text.prompts import Prompt
+
+# What llama-server writes in the place of media.
+_MARK = b"<__media__>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +38,15 @@ class TextCodec:
     vocab: Vocab
     prompts: TextPrompts
     chats: ChatPrompts
+    media: MediaReader
     pieces: list[bytes]
 
     @classmethod
-    def of(cls, model: Model, vocab: Vocab, settings: Settings) -> TextCodec:
+    def of(cls, loaded: LoadedModel, settings: Settings) -> TextCodec:
         """Read the template and the vocabulary of a model."""
+        model, vocab = loaded.model, loaded.vocab
+        n_whole = min(loaded.limits.n_batch, loaded.limits.n_ubatch)
+        media = MediaReader(vocab, loaded.projector, n_whole=n_whole)
         chats = ChatPrompts(
             model,
             vocab,
@@ -46,7 +59,26 @@ class TextCodec:
                 message=settings.reasoning_budget_message,
             ),
         )
-        return cls(model, vocab, TextPrompts(vocab), chats, vocab.pieces())
+        return cls(model, vocab, TextPrompts(vocab), chats, media, vocab.pieces())
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions) -> Prompt:
+        """Render a chat and tokenise it, its media too."""
+        return self.chats.prompt(messages, options, self.media.begin())
+
+    def detokenize(self, tokens: Iterable[int], *, special: bool) -> str:
+        """Return the text of tokens.
+
+        Args:
+            tokens: ids of text, and numbers that stand for media.
+            special: write out control tokens, and a mark for each piece of media.
+        """
+        texts = []
+        for key, run in groupby(tokens, key=lambda token: min(token, 0)):
+            if key == 0:
+                texts.append(self.vocab.detokenize(list(run), special=special))
+            elif special:
+                texts.append(_MARK)
+        return b"".join(texts).decode("utf-8", "replace")
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt."""

@@ -10,12 +10,19 @@ from pyllama.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyllama.media import Attachments
+
 ROLES = ("system", "developer", "user", "assistant", "tool")
-_PARTS = ("text", "media_marker")
+# Who may show something to the model.
+_SHOWING_ROLES = ("user", "tool")
 
 
-def checked(messages: Sequence[Any]) -> list[dict[str, Any]]:
+def checked(messages: Sequence[Any], attachments: Attachments) -> list[dict[str, Any]]:
     """Return messages in the one form that llama-common reads.
+
+    Args:
+        messages: as the caller sent them.
+        attachments: gathers their media; marks stand in the places of those.
 
     Raises:
         InvalidRequest: a message has a form that no template can take.
@@ -24,10 +31,13 @@ def checked(messages: Sequence[Any]) -> list[dict[str, Any]]:
         raise InvalidRequest("messages must be a list", param="messages")
     if not messages:
         raise InvalidRequest("messages must hold at least one message", param="messages")
-    return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    return [
+        _message(message, f"messages[{index}]", attachments)
+        for index, message in enumerate(messages)
+    ]
 
 
-def _message(message: Any, path: str) -> dict[str, Any]:
+def _message(message: Any, path: str, attachments: Attachments) -> dict[str, Any]:
     if not hasattr(message, "get"):
         raise InvalidRequest(f"{path} must be an object with role and content", param=path)
     role = message.get("role")
@@ -39,6 +49,13 @@ def _message(message: Any, path: str) -> dict[str, Any]:
     for key in ("reasoning_content", "name", "tool_call_id"):
         _check_text(found.get(key, ""), f"{path}.{key}")
     _check_content(found, path)
+    if isinstance(found.get("content"), (list, tuple)):
+        parts = enumerate(found["content"])
+        found["content"] = [
+            read
+            for index, part in parts
+            for read in _part(part, f"{path}.content[{index}]", role, attachments)
+        ]
     if "tool_calls" in found:
         if role != "assistant":
             raise InvalidRequest(
@@ -66,12 +83,24 @@ def _check_content(message: dict[str, Any], path: str) -> None:
         return
     if not isinstance(content, (list, tuple)):
         raise InvalidRequest(f"{path} must be a string or a list of parts", param=path)
-    for index, part in enumerate(content):
-        where = f"{path}[{index}]"
-        kind = part.get("type") if hasattr(part, "get") else None
-        if kind not in _PARTS:
-            raise InvalidRequest(f"{where}.type must be text, not {kind!r}", param=f"{where}.type")
-        _check_text(part.get("text"), f"{where}.text")
+
+
+def _part(part: Any, path: str, role: str, attachments: Attachments) -> list[dict[str, Any]]:
+    """Return what stands for a part of a content: itself, or the marks of the media in it."""
+    kind = part.get("type") if hasattr(part, "get") else None
+    if kind == "text":
+        _check_text(part.get("text"), f"{path}.text")
+        return [part]
+    if kind is None or not attachments.takes(part):
+        raise InvalidRequest(
+            f"{path}.type must be text or a kind of media, not {kind!r}", param=f"{path}.type"
+        )
+    if role not in _SHOWING_ROLES:
+        raise InvalidRequest(
+            f"{path}: media belong into messages of {' or '.join(_SHOWING_ROLES)}, not of {role}",
+            param=path,
+        )
+    return attachments.add(part, path)
 
 
 def _calls(calls: Any, path: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyllama._ext.vocab import Vocab
+    from pyllama.sched import MediaSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,15 @@ class Prompt:
     """What a model is asked to continue."""
 
     tokens: tuple[int, ...]
+    """Ids of text, negative numbers where they stand for media."""
     stop: tuple[str, ...] = ()
     """Strings that end an answer under this chat template."""
     constraint: Constraint | None = None
     """What the sampler may produce; None: anything."""
     output: OutputFormat | None = None
     """How the answer's text is read; None: all of it is content."""
+    media: tuple[MediaSpan, ...] = ()
+    """Where the tokens stand for media, in order."""
 
 
 class TextPrompts:
@@ -61,7 +65,7 @@ class TextPrompts:
             tokens = tuple(self._vocab.tokenize(prompt, add_special=True, parse_special=True))
         else:
             tokens = tuple(prompt)
-        self.check(tokens)
+        self.check(Prompt(tokens))
         form = AnswerForm.of(json_schema, grammar)
         if form is None:
             return Prompt(tokens)
@@ -71,16 +75,19 @@ class TextPrompts:
             output=OutputFormat(format=0, parser="", schema=form.schema),
         )
 
-    def check(self, tokens: tuple[int, ...]) -> None:
+    def check(self, prompt: Prompt) -> None:
         """Refuse what the model cannot be asked to continue.
 
         Raises:
             InvalidRequest: there is no token, or one outside of the vocabulary.
         """
-        if not tokens:
+        if not prompt.tokens:
             raise InvalidRequest("prompt must hold at least one token", param="prompt")
         n_vocab = self._vocab.n_tokens
-        for index, token in enumerate(tokens):
+        shown = {index for span in prompt.media for index in range(span.start, span.end)}
+        for index, token in enumerate(prompt.tokens):
+            if index in shown:
+                continue
             if type(token) is not int or not 0 <= token < n_vocab:
                 raise InvalidRequest(
                     f"prompt[{index}] must be a token id below {n_vocab}, not {token!r}",

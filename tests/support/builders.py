@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from collections.abc import Sequence as TokenSequence
 from typing import Any
 
-from pyllama.sched import BatchPlan, Event, Limits, Request, Scheduler, StepResult, StepStatus
+from pyllama.sched import (
+    BatchPlan,
+    Event,
+    Limits,
+    MediaSpan,
+    Request,
+    Scheduler,
+    StepResult,
+    StepStatus,
+)
 
 _ids = itertools.count()
 
@@ -40,6 +50,17 @@ def request(tokens: TokenSequence[int] | int = 10, max_tokens: int = 5, **change
         max_tokens=max_tokens,
         **{"arrival_s": 0.0, **changes},
     )
+
+
+def pictured(parts: Iterable[tuple[int, ...]], max_tokens: int = 5, **changes: Any) -> Request:
+    """Return a request for a prompt of several parts; one of negative tokens is a picture."""
+    tokens: list[int] = []
+    spans = []
+    for part in parts:
+        if part[0] < 0:
+            spans.append(MediaSpan(len(tokens), len(part), content=object()))
+        tokens += part
+    return request(tokens, max_tokens, media=tuple(spans), **changes)
 
 
 def ok(plan: BatchPlan, token: int = 7, duration_s: float = 0.01) -> StepResult:

@@ -239,14 +239,26 @@ class FakeRunner:
     def _check(self, plan: BatchPlan) -> None:
         seq_ids = [chunk.seq_id for chunk in plan.chunks]
         assert len(seq_ids) == len(set(seq_ids)), "an id used twice"
-        assert plan.n_tokens <= self.limits.n_batch
+        assert plan.media is not None or plan.n_tokens <= self.limits.n_batch
         assert sum(len(chunk.scored) for chunk in plan.chunks) <= self.limits.n_scored
         for chunk in plan.chunks:
             assert chunk.count >= 1
+            self._check_media(plan, chunk)
             assert not chunk.draft or chunk.wants_token
             end = chunk.start + chunk.n_own
             assert end <= len(chunk.sequence.tokens)
             assert chunk.wants_token == (end == len(chunk.sequence.tokens))
+
+    def _check_media(self, plan: BatchPlan, chunk: Chunk) -> None:
+        """Media are computed whole and alone, and nothing else is where they are due."""
+        spans = chunk.sequence.request.media
+        if chunk.media is None:
+            end = chunk.start + chunk.count
+            assert all(span.end <= chunk.start or end <= span.start for span in spans)
+        else:
+            (span,) = [span for span in spans if span.content is chunk.media]
+            assert (chunk.start, chunk.count) == (span.start, span.count)
+            assert len(plan.chunks) == 1
 
     def _compute(self, plan: BatchPlan) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return how much of each draft is right, and the token after it."""

@@ -39,6 +39,13 @@ long_prompts = st.builds(
     st.integers(15, 40),
 )
 
+# Few texts around few pictures, each of a size of its own: prefixes end before, between and after.
+_texts = st.builds(lambda length: tuple(range(100, 100 + length)), st.integers(1, 5))
+_pictures = st.integers(1, 3).map(lambda number: (-number,) * (3 * number))
+pictured = st.lists(st.one_of(_texts, _pictures), max_size=4).flatmap(
+    lambda parts: _texts.map(lambda end: (*parts, end))
+)
+
 # Whether saves and loads work, and how long they take: against a step of 0.25 s.
 fates = st.lists(st.booleans(), max_size=4)
 durations_s = st.sampled_from([1e-4, 0.02, 2.0])

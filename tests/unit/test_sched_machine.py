@@ -80,6 +80,13 @@ class SchedulerMachine(RuleBasedStateMachine):
         """A client wants to know how likely its prompt is."""
         self._add(builders.request(prompt, max_tokens, cache_prompt=False, prompt_logprobs=0))
 
+    @rule(parts=strategies.pictured, max_tokens=st.integers(1, 6), cache_prompt=st.booleans())
+    def look(
+        self, parts: tuple[tuple[int, ...], ...], max_tokens: int, *, cache_prompt: bool
+    ) -> None:
+        """A client asks of pictures."""
+        self._add(builders.pictured(parts, max_tokens, cache_prompt=cache_prompt))
+
     def _add(self, request: Request) -> None:
         sequence = self.scheduler.add(request)
         self.sequences.append(sequence)

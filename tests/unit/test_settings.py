@@ -179,6 +179,14 @@ def test_the_model_has_many_names(
     assert read(*argv, **environ).model == model
 
 
+def test_the_projector_has_a_flag_a_variable_and_a_keyword() -> None:
+    """All three name the same file; without them the model takes text only."""
+    assert read().mmproj is None
+    assert read("-mm", "p.gguf").mmproj == "p.gguf"
+    assert read(LLAMA_ARG_MMPROJ="p.gguf").mmproj == "p.gguf"
+    assert settings.from_keywords("m.gguf", {"mmproj": "p.gguf"}).mmproj == "p.gguf"
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     """The environment is the operator's default, the command line the last word."""
     environ = {"LLAMA_ARG_CTX_SIZE": "256", "LLAMA_ARG_TOP_K": "3", "PYLLAMA_STEP_MS": "50"}
@@ -232,7 +240,7 @@ def test_other_variables_are_none_of_our_business() -> None:
         ({"LLAMA_ARG_CTX_SIZ": "1"}, "did you mean LLAMA_ARG_CTX_SIZE"),
         ({"PYLLAMA_MAX_TOKEN": "1"}, "did you mean PYLLAMA_MAX_TOKENS"),
         ({"PYLLAMA_QQQQQQ": "1"}, "unknown environment variable PYLLAMA_QQQQQQ"),
-        ({"LLAMA_ARG_MMPROJ": "x"}, "--mmproj"),
+        ({"LLAMA_ARG_MMPROJ_URL": "x"}, "--mmproj-url"),
         ({"LLAMA_ARG_CONT_BATCHING": "off"}, "always batches"),
     ],
 )
@@ -248,7 +256,7 @@ def test_a_variable_without_effect_is_an_error(environ: Mapping[str, str], messa
         (("--ctx-sise", "1"), "did you mean --ctx-size"),
         (("--max-token", "1"), "unknown option --max-token"),
         (("model.gguf",), "unknown option model.gguf"),
-        (("--mmproj", "x"), "--mmproj is an option of llama-server that pyllama does not have"),
+        (("--mmproj-url", "x"), "--mmproj-url is an option of llama-server that pyllama does not have"),
         (("--api-key", "x"), "--api-key is an option"),
         (("--reranking",), "--reranking"),
         (("--no-cont-batching",), "always batches"),
@@ -383,4 +391,4 @@ def test_the_help_names_what_is_honoured_and_nothing_else() -> None:
     for own in OWN.values():
         assert own.arg in text
         assert own.env in text
-    assert "--mmproj" not in text
+    assert "--mmproj-url" not in text

@@ -63,7 +63,7 @@ def test_a_keyword_like_no_other_is_a_type_error() -> None:
         keywords(qqqqqq=1)
 
 
-@pytest.mark.parametrize("name", ["mmproj", "api_key", "reranking", "no_cont_batching"])
+@pytest.mark.parametrize("name", ["mmproj_url", "api_key", "reranking", "no_cont_batching"])
 def test_a_keyword_that_pyllama_lacks_is_a_type_error(name: str) -> None:
     """Options of llama-server that are not honoured are refused by name."""
     with pytest.raises(TypeError, match=name):

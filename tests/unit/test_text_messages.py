@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pyllama.errors import InvalidRequest
+from pyllama.media import MediaReader
 from pyllama.text import messages as chat_messages
 
 USER = {"role": "user", "content": "Hi"}
 CALL = {"type": "function", "id": "c1", "function": {"name": "f", "arguments": '{"a": "ü"}'}}
+
+
+def checked(messages: Any) -> list[dict[str, Any]]:
+    """Check messages for a model that takes text only."""
+    return chat_messages.checked(messages, MediaReader(cast("Any", None)).begin())
 
 
 def assistant(**more: Any) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def assistant(**more: Any) -> dict[str, Any]:
 def test_a_malformed_message_is_refused(message: Any, param: str) -> None:
     """The error names the field that is wrong."""
     with pytest.raises(InvalidRequest) as caught:
-        chat_messages.checked([USER, message])
+        checked([USER, message])
     assert caught.value.param == f"messages[1]{param}"
 
 
@@ -56,14 +62,14 @@ def test_a_malformed_message_is_refused(message: Any, param: str) -> None:
 def test_messages_are_a_list(messages: Any) -> None:
     """Anything else is refused."""
     with pytest.raises(InvalidRequest) as caught:
-        chat_messages.checked(messages)
+        checked(messages)
     assert caught.value.param == "messages"
 
 
 def test_what_clients_leave_out_is_filled_in() -> None:
     """Null members are as missing; a call's type and empty arguments are added."""
     call = {"function": {"name": "f", "arguments": ""}, "id": None}
-    first, second = chat_messages.checked(
+    first, second = checked(
         [
             assistant(content=None, tool_calls=[call], name=None),
             assistant(reasoning_content="hm", tool_calls=[]),

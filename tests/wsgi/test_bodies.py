@@ -78,8 +78,13 @@ def test_content_type_is_not_looked_at(client: httpx.Client, content_type: str |
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages[0].content[0].image_url",
+            "is missing",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file"}]}]},
             "messages[0].content[0]",
-            "'image_url' are not supported",
+            "'file' are not supported",
         ),
         ({"stream": "yes"}, "stream", "must be true or false, not a string"),
         ({"temperature": "hot"}, "temperature", "must be a number"),

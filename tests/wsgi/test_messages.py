@@ -87,7 +87,11 @@ def test_refusals_are_text(client: httpx.Client, llm: FakeLlama) -> None:
         ({"role": "assistant", "reasoning_content": 1}, ".reasoning_content"),
         ({"role": "user", "content": [{"type": "text"}]}, ".content[0].text"),
         ({"role": "assistant", "content": [{"type": "refusal"}]}, ".content[0].refusal"),
-        ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, ".content[0]"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
+         ".content[0].image_url.url"),
+        ({"role": "user", "content": [{"type": "input_audio", "input_audio": "x"}]},
+         ".content[0].input_audio"),
+        ({"role": "user", "content": [{"type": "image", "image": "picture.png"}]}, ".content[0]"),
     ],
 )  # fmt: skip
 def test_wrong_message_is_refused_by_its_path(

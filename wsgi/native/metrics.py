@@ -130,8 +130,12 @@ class _Snapshot(Collector):
             ("ram_tokens", "Tokens of those prefixes.", now.n_ram_tokens),
             ("embedded", "Inputs turned into embeddings.", now.n_embedded),
             ("preemptions", "Times a request gave up its cells.", now.n_preempted),
+            ("media_encoded", "Pieces of pictures and sound encoded.", now.n_encoded),
         ):
             yield CounterMetricFamily(f"pyllama:{name}", text, value)
+        yield CounterMetricFamily(
+            "pyllama:media_seconds", "Time of that, without a token for any stream.", now.encode_s
+        )
         ended = CounterMetricFamily(
             "pyllama:requests_ended", "Requests that ended, by reason.", labels=["reason"]
         )

@@ -11,6 +11,9 @@ from pyllama.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Parts that are media. The library takes more kinds, such as paths of files: not from a client.
+_MEDIA = ("image_url", "input_audio", "input_video", "video_url")
+
 _NOT_DONE = {
     "function_call": "send tool_calls",
     "audio": "send the text of what was said",
@@ -23,7 +26,7 @@ def read_messages(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Clients send back the messages that they got, with a null for each member that was absent.
 
     Raises:
-        Unsupported: a message has a part that no text model can take.
+        Unsupported: a message has a part of a kind that nobody here can read.
     """
     return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
@@ -50,9 +53,11 @@ def _message(message: dict[str, Any], path: str) -> dict[str, Any]:
 def _part(part: dict[str, Any], path: str) -> dict[str, Any]:
     if part["type"] == "refusal":
         return {"type": "text", "text": part["refusal"]}
-    if part["type"] != "text":
+    if part["type"] != "text" and part["type"] not in _MEDIA:
         raise Unsupported(
-            f"content parts of type {part['type'][:40]!r} are not supported; send text", param=path
+            f"content parts of type {part['type'][:40]!r} are not supported; "
+            f"send text or {', '.join(_MEDIA)}",
+            param=path,
         )
     return part
 

@@ -50,4 +50,6 @@ def _model(llm: Llama) -> dict[str, Any]:
             "n_vocab": info.n_vocab,
             "size": info.size_bytes,
         },
+        # Beside text, in the words of llama-server's properties.
+        "modalities": {"vision": info.has_vision, "audio": info.has_audio},
     }

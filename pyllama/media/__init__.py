@@ -1,0 +1,9 @@
+"""Pictures, sound and video in prompts: from what a client sends to what a text model sees.
+
+Runs in the caller's thread. What is broken is refused here, before native code sees it.
+"""
+
+from pyllama.media.attachments import Attachments, MediaReader
+from pyllama.media.limits import MediaLimits
+
+__all__ = ["Attachments", "MediaLimits", "MediaReader"]

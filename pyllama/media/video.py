@@ -1,0 +1,73 @@
+"""Bytes of a video to some of its frames, by PyAV."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import av
+
+from pyllama.errors import InvalidMedia
+from pyllama.media.content import Picture
+from pyllama.media.decoding import decoding
+from pyllama.media.picture import check_size, of_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+
+    from pyllama.media.limits import MediaLimits
+
+
+def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
+    """Read a video as frames, evenly over its length.
+
+    Args:
+        data: the file.
+        name: its format, by FFmpeg's name.
+        limits: how many frames, and what is too large.
+
+    Raises:
+        InvalidMedia: it is broken, or its frames are too large.
+    """
+    frames: list[Picture] = []
+    with decoding(name), av.open(io.BytesIO(data), format=name) as container:
+        if container.streams.video:
+            stream = container.streams.video[0]
+            check_size(stream.width, stream.height, limits)
+            frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
+    if not frames:
+        raise InvalidMedia(f"the {name} holds no pictures")
+    return frames
+
+
+def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.VideoFrame]:
+    """Yield the frames in the middle of equal parts of the video; each frame once."""
+    length = container.duration or 0
+    last = None
+    for index in range(limits.max_frames):
+        wanted = length * (2 * index + 1) // (2 * limits.max_frames)
+        if length:
+            container.seek(wanted)
+        frame = _frame_at(container, wanted / av.time_base)
+        if frame is None or frame.pts == last:
+            continue
+        last = frame.pts
+        yield frame
+        if not length:
+            return
+
+
+def _frame_at(container: InputContainer, wanted_s: float) -> av.VideoFrame | None:
+    """Return the frame that is seen at a time: the last one that does not come after it."""
+    found = None
+    for frame in container.decode(container.streams.video[0]):
+        if found is not None and frame.time > wanted_s:
+            break
+        found = frame
+    return found
+
+
+def _picture(frame: av.VideoFrame, limits: MediaLimits) -> Picture:
+    return of_image(frame.to_image(), limits)  # type: ignore[no-untyped-call]
