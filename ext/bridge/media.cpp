@@ -2,6 +2,8 @@
 #include "guard.h"
 #include "options.h"
 
+#include "ggml-cpp.h"
+#include "gguf.h"
 #include "mtmd-helper.h"
 #include "mtmd.h"
 
@@ -41,6 +43,22 @@ mtmd_context_params to_params(const common_params & params) {
     return mparams;
 }
 
+// Whether a projector cuts a picture differently after other text: its pieces cannot be cached.
+bool looks_back(const char * path) {
+    gguf_context_ptr gguf(gguf_init_from_file(path, { /* no_alloc */ true, /* ctx */ nullptr }));
+    if (gguf == nullptr) {
+        return false;
+    }
+    for (const char * key : { "clip.projector_type", "clip.vision.projector_type" }) {
+        const int64_t id = gguf_find_key(gguf.get(), key);
+        if (id >= 0 && gguf_get_kv_type(gguf.get(), id) == GGUF_TYPE_STRING &&
+            std::strcmp(gguf_get_val_str(gguf.get(), id), "deepseek4v") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 pyl_media * cut(pyl_projector * projector, const mtmd::bitmap & bitmap) {
     const mtmd_input_part         part    = { nullptr, bitmap.ptr.get() };
     const mtmd_input_part * const parts[] = { &part };
@@ -68,6 +86,9 @@ pyl_projector * pyl_projector_new(const pyl_options * options, const llama_model
         void *            data = nullptr;
         llama_log_get(&log, &data);
         mtmd_helper_log_set(log, data);
+        if (looks_back(path)) {
+            throw std::runtime_error("the projector aligns pictures to the text before them");
+        }
         auto projector = std::make_unique<pyl_projector>();
         projector->ctx.reset(mtmd_init_from_file(path, model, to_params(options->params)));
         if (projector->ctx == nullptr) {

@@ -23,6 +23,8 @@ MIN_SIMILARITY = 0.1
 _COPY_COST = 32
 # What a cached token is worth that nobody has asked for again, against one that must be computed.
 _LOSS_WEIGHT = 0.25
+# What a piece of media costs beyond its tokens: it is encoded, and has a step of its own.
+_MEDIA_COST = 64
 # Tokens that waiting for another prompt must save.
 _MIN_WAIT_GAIN = 64
 
@@ -93,19 +95,20 @@ class Placer:
         if not shares:
             return None
         n_shared, donor = max(shares, key=lambda share: share[0])
-        if n_shared < _MIN_WAIT_GAIN:
+        if _saved(sequence, 0, n_shared) < _MIN_WAIT_GAIN:
             return None
         _, n_in_slot = self._best(self._pool.slots, sequence)
         _, n_in_tier = self._pool.tier.find(sequence.tokens)
         n_available = max(n_in_slot, n_in_tier)
-        return (donor, n_shared) if n_shared - n_available >= _MIN_WAIT_GAIN else None
+        is_worth_it = _saved(sequence, n_available, n_shared) >= _MIN_WAIT_GAIN
+        return (donor, n_shared) if is_worth_it else None
 
     def _own(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
         slot, n_keep = self._best(idle, sequence)
         if _is_chance(n_keep, sequence):
             return float("inf"), None
         n_lost = len(slot.tokens) - n_keep
-        cost = len(sequence.tokens) - n_keep + _LOSS_WEIGHT * n_lost
+        cost = _missing(sequence, n_keep) + _LOSS_WEIGHT * n_lost
         return cost, Placement(slot, None, n_keep)
 
     def _copied(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
@@ -114,8 +117,7 @@ class Placer:
         if not targets or _is_chance(n_keep, sequence):
             return float("inf"), None
         target = min(targets, key=lambda slot: (slot.last_used_s, slot.id))
-        n_missing = len(sequence.tokens) - n_keep
-        cost = n_missing + self._copy_cost + _LOSS_WEIGHT * len(target.tokens)
+        cost = _missing(sequence, n_keep) + self._copy_cost + _LOSS_WEIGHT * len(target.tokens)
         return cost, Placement(target, donor, n_keep)
 
     def _loaded(self, sequence: Sequence, target: Slot) -> tuple[float, Placement | None]:
@@ -127,8 +129,7 @@ class Placer:
         n_room = self._limits.n_cells - self._pool.n_held(busy)
         if load_cost >= n_keep or len(entry.tokens) > n_room:
             return float("inf"), None
-        n_missing = len(sequence.tokens) - n_keep
-        cost = n_missing + load_cost + _LOSS_WEIGHT * len(target.tokens)
+        cost = _missing(sequence, n_keep) + load_cost + _LOSS_WEIGHT * len(target.tokens)
         return cost, Placement(target, None, n_keep, entry)
 
     def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
@@ -146,6 +147,17 @@ class Placer:
         if not self._limits.can_trim and shared < len(slot.tokens):
             return 0
         return shared
+
+
+def _missing(sequence: Sequence, n_keep: int) -> int:
+    """Return what it costs to compute a sequence from a position on, in tokens of text."""
+    n_media = sum(span.start >= n_keep for span in sequence.request.media)
+    return len(sequence.tokens) - n_keep + _MEDIA_COST * n_media
+
+
+def _saved(sequence: Sequence, n_from: int, n_to: int) -> int:
+    """Return what it saves not to compute the tokens between two positions."""
+    return _missing(sequence, n_from) - _missing(sequence, n_to)
 
 
 def _is_chance(n_shared: int, sequence: Sequence) -> bool:

@@ -161,6 +161,14 @@ def test_files_that_are_no_projector_are_refused(
             Projector(model, path)
 
 
+def test_a_projector_whose_pieces_depend_on_the_text_is_refused(model: Model, folder: Path) -> None:
+    """They could not be cached; one of an unknown kind is refused by mtmd itself."""
+    with pytest.raises(NativeError, match="aligns pictures to the text"):
+        Projector(model, projectors.named(folder, "deepseek4v"))
+    with pytest.raises(NativeError, match="refused the file"):
+        Projector(model, projectors.named(folder, "unheard-of"))
+
+
 def test_a_chunk_outlives_what_made_it(model: Model, folder: Path, streams: Driver) -> None:
     """The projector is freed with the last chunk."""
     chunk = chunk_of(cut(Projector(model, projectors.make(folder, "mlp", 8))))

@@ -155,6 +155,16 @@ KINDS: dict[str, Callable[[Path, int], None]] = {
 }
 
 
+def named(folder: Path, kind: str) -> Path:
+    """Write a file that says it is a projector of a kind, and holds nothing of it."""
+    path = folder / f"{kind}.gguf"
+    file = _File(path, kind, 0)
+    file.flag("has_vision_encoder")
+    file.tensor("v.class_embd", _WIDTH)
+    file.close()
+    return path
+
+
 def make(folder: Path, kind: str, seed: int = 1) -> Path:
     """Write a projector of a kind into a folder; return its path."""
     path = folder / f"{kind}-{seed}.gguf"

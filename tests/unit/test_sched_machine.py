@@ -85,7 +85,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         self, parts: tuple[tuple[int, ...], ...], max_tokens: int, *, cache_prompt: bool
     ) -> None:
         """A client asks of pictures."""
-        self._add(builders.pictured(parts, max_tokens, cache_prompt=cache_prompt))
+        # A picture is always worth waiting for.
+        is_cached = cache_prompt and self.waits_for_prefixes
+        self._add(builders.pictured(parts, max_tokens, cache_prompt=is_cached))
 
     def _add(self, request: Request) -> None:
         sequence = self.scheduler.add(request)

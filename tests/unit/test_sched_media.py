@@ -104,3 +104,26 @@ def test_pictures_are_not_scored() -> None:
             prompt_logprobs=1,
             media=(MediaSpan(0, 1, None),),
         )
+
+
+def test_a_small_picture_is_worth_a_copy() -> None:
+    """Though it has few tokens: it would be encoded, and have a step of its own."""
+    driver = Driver(Scheduler(limits(n_slots=3)))
+    for parts in ([TEXT, (1, 2)], [TEXT, (-5,) * 4, TEXT]):
+        driver.scheduler.add(pictured(parts, 50))
+        driver.step()
+        driver.step()
+        driver.step()
+    driver.scheduler.add(pictured([TEXT, (-5,) * 4, (3, 4)], 1))
+    driver.step()
+    assert n_cached(driver)[-1] == 14
+
+
+def test_who_asks_of_the_same_picture_at_once_waits_for_it() -> None:
+    """Both pictures of the prompt are computed once."""
+    driver = Driver(Scheduler(limits()))
+    for _ in range(2):
+        driver.scheduler.add(pictured([(-5,) * 4, (-6,) * 4, TEXT], 1))
+    driver.finish()
+    assert kinds(driver).count("p") == 2
+    assert n_cached(driver) == [0, 17]

@@ -256,7 +256,7 @@ def test_a_variable_without_effect_is_an_error(environ: Mapping[str, str], messa
         (("--ctx-sise", "1"), "did you mean --ctx-size"),
         (("--max-token", "1"), "unknown option --max-token"),
         (("model.gguf",), "unknown option model.gguf"),
-        (("--mmproj-url", "x"), "--mmproj-url is an option of llama-server"),
+        (("-mmu", "x"), "-mmu is an option of llama-server that pyllama does not have"),
         (("--api-key", "x"), "--api-key is an option"),
         (("--reranking",), "--reranking"),
         (("--no-cont-batching",), "always batches"),
