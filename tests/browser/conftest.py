@@ -35,9 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, or the one that PLAYWRIGHT_CHROMIUM names."""
+    """The system's Chromium, or the one that PLAYWRIGHT_CHROMIUM names.
+
+    For one module: while it is open, Playwright's event loop runs in this thread, where tests of
+    other modules start their own.
+    """
     path = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
     if path is None:
         pytest.skip("no chromium: install it, or name one in PLAYWRIGHT_CHROMIUM")
