@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 _ALPHA = 0.3
 # What a measurement of prompt tokens still weighs when the next one comes.
 _DECAY = 0.85
-# A chunk below this many tokens wastes the pass over the weights that it costs.
-_MIN_CHUNK = 32
+# A chunk below this many tokens wastes the pass over the weights that it costs, and llama.cpp's CPU
+# kernel for attention computes fewer rows several times slower: the chunks would shrink on and on.
+_MIN_CHUNK = 64
 _FIRST_CHUNK = 128
 # Depths that differ by less than this say nothing of what depth costs.
 _MIN_SPREAD = 64.0
@@ -111,8 +112,7 @@ class PrefillBudget:
         else:
             room_s = self._step_s * _ALONE_FACTOR
             floor = _MIN_CHUNK * 2
-        # Whole multiples of the floor keep the shapes of the compute graphs few.
-        n_tokens = self._cost.n_tokens(max(room_s, 0.0), depth) // _MIN_CHUNK * _MIN_CHUNK
+        n_tokens = self._cost.n_tokens(max(room_s, 0.0), depth)
         return max(floor, min(n_tokens, self._limits.n_batch))
 
     def observe(self, plan: BatchPlan, duration_s: float) -> None:

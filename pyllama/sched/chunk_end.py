@@ -5,8 +5,8 @@ from __future__ import annotations
 # llama.cpp attends to cells in steps of 256, and its CPU kernel for attention takes rows by 64: a
 # chunk that ends between two steps pays for the whole of the last one, and so does the next.
 _GRIDS = (256, 64)
-# What of the wanted tokens an even end may cost, and what a prompt's last tokens may exceed them
-# by: to leave a few for another step costs that step's fixed price.
+# What of the wanted tokens an even end may cost, and what it or a prompt's last tokens may exceed
+# them by: to leave a few for another step costs that step's fixed price.
 _LEAST_SHARE = 0.75
 _MOST_SHARE = 1.125
 
@@ -23,7 +23,8 @@ def aligned_count(start: int, n_wanted: int, n_pending: int, n_ubatch: int) -> i
     if n_pending <= n_wanted * _MOST_SHARE:
         return n_pending
     for grid in (n_ubatch, *_GRIDS):
-        count = (start + n_wanted) // grid * grid - start
-        if count >= n_wanted * _LEAST_SHARE:
-            return count
+        below = (start + n_wanted) // grid * grid - start
+        for count in (below + grid, below):
+            if n_wanted * _LEAST_SHARE <= count <= n_wanted * _MOST_SHARE:
+                return count
     return n_wanted

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pyllama.sched.plan import Chunk
 
 # A chunk of this share of a ubatch fills the kernels well enough without company.
-_LONG_SHARE = 4
+_LONG_SHARE = 8
 
 
 def in_row_order(chunks: Iterable[Chunk], n_ubatch: int) -> tuple[Chunk, ...]:
@@ -23,7 +23,7 @@ def in_row_order(chunks: Iterable[Chunk], n_ubatch: int) -> tuple[Chunk, ...]:
     """
     groups: list[list[Chunk]] = [[]]
     for chunk in sorted(chunks, key=lambda chunk: chunk.seq_id):
-        if chunk.count >= n_ubatch // _LONG_SHARE:
+        if chunk.count * _LONG_SHARE >= n_ubatch:
             groups += [chunk], []
         else:
             groups[-1].append(chunk)

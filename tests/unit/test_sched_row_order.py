@@ -11,7 +11,7 @@ from pyllama.sched.sequence import Sequence
 from tests.support import builders
 
 N_UBATCH = 512
-LONG = N_UBATCH // 4
+LONG = N_UBATCH // 8
 
 
 def chunk(seq_id: int, count: int) -> Chunk:
@@ -50,7 +50,7 @@ def test_a_long_prompt_is_computed_alone() -> None:
 
 
 def test_short_prompts_keep_company() -> None:
-    """Chunks below a quarter of a ubatch share passes with each other and with who decodes."""
+    """Chunks below an eighth of a ubatch share passes with each other and with who decodes."""
     rows = in_row_order([chunk(0, 1), chunk(1, LONG - 1), chunk(2, LONG - 1)], N_UBATCH)
     assert ubatches(rows)[0] == [0, 1, 2]
 
