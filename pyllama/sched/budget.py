@@ -15,7 +15,7 @@ _ALPHA = 0.3
 _DECAY = 0.85
 # A chunk below this many tokens wastes the pass over the weights that it costs, and llama.cpp's CPU
 # kernel for attention computes fewer rows several times slower: the chunks would shrink on and on.
-_MIN_CHUNK = 64
+MIN_CHUNK = 64
 _FIRST_CHUNK = 128
 # Depths that differ by less than this say nothing of what depth costs.
 _MIN_SPREAD = 64.0
@@ -108,10 +108,10 @@ class PrefillBudget:
         if n_decoding:
             crowd = min(max(n_prompts / n_decoding, 1.0), _CROWD_FACTOR)
             room_s = self._step_s * crowd - self._decode_s
-            floor = _MIN_CHUNK
+            floor = MIN_CHUNK
         else:
             room_s = self._step_s * _ALONE_FACTOR
-            floor = _MIN_CHUNK * 2
+            floor = MIN_CHUNK * 2
         n_tokens = self._cost.n_tokens(max(room_s, 0.0), depth)
         return max(floor, min(n_tokens, self._limits.n_batch))
 
@@ -125,7 +125,7 @@ class PrefillBudget:
         n_prompt = sum(chunk.count for chunk in prompts)
         if n_prompt == 0:
             self._decode_s += _ALPHA * (duration_s - self._decode_s)
-        elif n_prompt >= _MIN_CHUNK:
+        elif n_prompt >= MIN_CHUNK:
             rest_s = max(duration_s - (self._decode_s if has_decodes else 0.0), duration_s * 0.1)
             depth = sum(chunk.count * (chunk.start + chunk.count / 2) for chunk in prompts)
             self._cost.observe(n_prompt, depth / n_prompt, rest_s)

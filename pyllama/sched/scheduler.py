@@ -12,7 +12,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyllama.sched.budget import PrefillBudget
+from pyllama.sched.budget import MIN_CHUNK, PrefillBudget
 from pyllama.sched.chunk_end import aligned_count
 from pyllama.sched.drafter import NoDrafter
 from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
@@ -217,10 +217,11 @@ class Scheduler:
         return builder
 
     def _fill_prompts(self, builder: PlanBuilder) -> None:
-        """Half of the room to the oldest prompt, the rest to those with the least left to do.
+        """Half of the room to the oldest prompt, the rest to those that it completes, then to it.
 
-        The first half keeps a long prompt from starving, the second lets a short one pass it.
-        Prompts of one length come out in the order of their arrival.
+        The first half keeps a long prompt from starving, the second lets short ones pass it. Two
+        long ones do not share a step: each would be computed in chunks half as efficient, and the
+        first would come out later without the second coming out earlier.
         """
         prompts = [
             sequence
@@ -229,20 +230,28 @@ class Scheduler:
         ]
         if not prompts:
             return
+        oldest, *others = prompts
         n_left = builder.n_prompt
-        shares = dict.fromkeys(prompts, 0)
-        shares[prompts[0]] = min(n_left - n_left // 2, prompts[0].n_pending)
-        n_left -= shares[prompts[0]]
-        for sequence in sorted(prompts, key=lambda sequence: sequence.n_pending):
-            n_more = min(n_left, sequence.n_pending - shares[sequence])
-            shares[sequence] += n_more
-            n_left -= n_more
-        for sequence, n_wanted in shares.items():
-            if n_wanted:
-                count = aligned_count(
-                    sequence.n_past, n_wanted, sequence.n_pending, self.limits.n_ubatch
-                )
-                builder.add_prompt(sequence, _slot_of(sequence).id, count)
+        n_spare = n_left - min(n_left - n_left // 2, oldest.n_pending)
+        for sequence in sorted(others, key=lambda sequence: sequence.n_pending):
+            if sequence.n_pending > n_spare:
+                break
+            n_added = builder.add_prompt(sequence, _slot_of(sequence).id, sequence.n_pending)
+            n_spare -= n_added
+            n_left -= n_added
+        done = {chunk.sequence for chunk in builder.chunks}
+        for sequence in prompts:
+            if sequence in done:
+                continue
+            if sequence is not oldest and n_left < MIN_CHUNK:
+                break
+            n_pending = sequence.n_pending
+            count = aligned_count(sequence.n_past, n_left, n_pending, self.limits.n_ubatch)
+            n_added = builder.add_prompt(sequence, _slot_of(sequence).id, count)
+            if n_added < n_pending:
+                # What an even end leaves is no room for another.
+                break
+            n_left -= n_added
 
     # ---- taking in results ------------------------------------------------------------------
 
