@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from pyllama.text.constraint import Constraint
 from pyllama.text.output import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pyllama._ext.vocab import Vocab
     from pyllama.sched import MediaSpan
@@ -63,8 +64,10 @@ class TextPrompts:
         """
         if isinstance(prompt, str):
             tokens = tuple(self._vocab.tokenize(prompt, add_special=True, parse_special=True))
-        else:
+        elif isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
             tokens = tuple(prompt)
+        else:
+            raise InvalidRequest("prompt must be a text or a list of token ids", param="prompt")
         self.check(Prompt(tokens))
         form = AnswerForm.of(json_schema, grammar)
         if form is None:

@@ -75,9 +75,13 @@ def test_template_kwargs_must_be_json(llm: Llama) -> None:
         ([1.5], "prompt[0]"),
         ([], "prompt"),
         ("", "prompt"),
+        (False, "prompt"),
+        (7, "prompt"),
+        (None, "prompt"),
+        (b"ab", "prompt"),
     ],
 )
-def test_prompts_that_are_none_are_refused(llm: Llama, prompt: str | list[int], param: str) -> None:
+def test_prompts_that_are_none_are_refused(llm: Llama, prompt: Any, param: str) -> None:
     """Empty prompts and ids outside of the vocabulary never reach the model."""
     with pytest.raises(InvalidRequest) as caught:
         llm.text_prompt(prompt)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from pyllama import Llama
 
-# Text of which the tokens are counted; of a longer one, only as much is read.
-_MAX_CHARS = 1_000_000
+# Text of which the tokens are counted; of a longer one, only as much is read. llama.cpp's tokeniser
+# takes some 60 bytes a character for a text without a space.
+_MAX_CHARS = 200_000
 _CHARS_PER_TOKEN = 8
 
 
