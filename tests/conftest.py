@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# What fails today failed yesterday. `--hypothesis-profile default` makes up other examples each time.
+# The same examples in every run; `--hypothesis-profile default` makes up others each time.
 settings.register_profile("same", derandomize=True, database=None)
 settings.load_profile("same")
 

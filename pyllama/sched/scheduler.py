@@ -91,12 +91,21 @@ class Scheduler:
     def schedule(self, now_s: float) -> BatchPlan:
         """Return the next step: decoding sequences first, then prompt chunks, drafts last."""
         self.tier.begin_step()
+        plan = self._plan(now_s)
+        while plan is None:
+            plan = self._plan(now_s)
+        return plan
+
+    def _plan(self, now_s: float) -> BatchPlan | None:
+        """Return the next step; None after the sequences changed for want of cells."""
         self._admit(now_s)
         builder = self._fill_decodes()
         # Prompts always advance: they were admitted with all their cells, and give them up whole.
         self._fill_prompts(builder)
         media = self._media.take(self.running, has_text=bool(builder.chunks))
         if media is not None:
+            if not self._free_cells(media):
+                return None
             return BatchPlan(self.pool.take_operations(), (media,))
         n_pending = sum(sequence.n_pending for sequence in self.running)
         n_cells_spare = self.pool.n_cells_free - n_pending
@@ -215,6 +224,20 @@ class Scheduler:
         for sequence in decoding:
             builder.add_decode(sequence, _slot_of(sequence).id)
         return builder
+
+    def _free_cells(self, media: Chunk) -> bool:
+        """Free the cells of a piece of media, which takes them all at once; whether it still runs.
+
+        Those that it was admitted with may have gone to sequences that grew since: then the
+        youngest gives up its own.
+        """
+        self.pool.evict(media.count, n_needed=media.count)
+        while media.count > self.pool.n_cells_free:
+            youngest = self.running[-1]
+            self._preempt(youngest)
+            if youngest is media.sequence:
+                return False
+        return True
 
     def _fill_prompts(self, builder: PlanBuilder) -> None:
         """Half of the room to the oldest prompt, the rest to those that it completes, then to it.

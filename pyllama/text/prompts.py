@@ -62,12 +62,11 @@ class TextPrompts:
             InvalidRequest: the prompt is empty or holds ids outside of the vocabulary; the schema
                 or the grammar cannot be used.
         """
+        _check_type(prompt)
         if isinstance(prompt, str):
             tokens = tuple(self._vocab.tokenize(prompt, add_special=True, parse_special=True))
-        elif isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
-            tokens = tuple(prompt)
         else:
-            raise InvalidRequest("prompt must be a text or a list of token ids", param="prompt")
+            tokens = tuple(prompt)
         self.check(Prompt(tokens))
         form = AnswerForm.of(json_schema, grammar)
         if form is None:
@@ -96,3 +95,8 @@ class TextPrompts:
                     f"prompt[{index}] must be a token id below {n_vocab}, not {token!r}",
                     param=f"prompt[{index}]",
                 )
+
+
+def _check_type(prompt: object) -> None:
+    if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
+        raise InvalidRequest("prompt must be a text or a list of token ids", param="prompt")

@@ -83,6 +83,7 @@ class Driver:
     ) -> BatchPlan:
         """Schedule, answer, take in; return the plan."""
         plan = self.scheduler.schedule(self.now_s)
+        assert plan.n_tokens <= self.scheduler.pool.n_cells_free
         self.now_s += duration_s
         result = ok(plan, token, duration_s) if status is StepStatus.OK else StepResult(status)
         self.events += self.scheduler.update(plan, result, self.now_s)

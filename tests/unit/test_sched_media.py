@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyllama.errors import InvalidRequest
-from pyllama.sched import Limits, MediaSpan, Request, Scheduler, Started
+from pyllama.sched import Finished, Limits, MediaSpan, Request, Scheduler, Started
 from tests.support.builders import Driver, limits, pictured, pool, request, shape
 
 PICTURE, OTHER = (-7,) * 30, (-8,) * 30
@@ -51,6 +51,20 @@ def test_sequences_with_pictures_take_turns() -> None:
     driver.step()
     driver.step()
     assert [plan.chunks[0].seq_id for plan in driver.plans] == [0, 1]
+
+
+def test_a_picture_waits_for_cells() -> None:
+    """A stream that grew into those of a last picture keeps them; the picture comes later."""
+    driver = Driver(Scheduler(pool(193, n_slots=2)))
+    stream = driver.scheduler.add(request(10, 12))
+    driver.step()
+    others = [(-10 - index,) * 30 for index in range(6)]
+    asker = driver.scheduler.add(pictured([*others, (1,)], 1))
+    driver.finish()
+    ends = {event.sequence: event.reason for event in driver.events if isinstance(event, Finished)}
+    assert ends == {stream: "length", asker: "length"}
+    assert stream.n_generated == 12
+    assert kinds(driver).count("p") > len(others), "it never lacked cells"
 
 
 @pytest.mark.parametrize("layout", [limits(), pool(1000)])
