@@ -99,6 +99,8 @@ class Generations:
             predicted_n=sum(part.predicted_n for part in parts),
             predicted_ms=max(part.predicted_ms for part in parts),
             queue_ms=max(part.queue_ms for part in parts),
+            draft_n=sum(part.draft_n for part in parts),
+            draft_n_accepted=sum(part.draft_n_accepted for part in parts),
         )
 
     @property

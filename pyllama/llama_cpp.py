@@ -15,7 +15,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from pyllama.errors import Unsupported
+from pyllama.errors import ConfigError, Unsupported
 from pyllama.llama_cpp_answers import ChatShape, CompletionShape
 from pyllama.llm import Llama as Engine
 from pyllama.structured import ResponseForm
@@ -58,6 +58,7 @@ class Llama:
 
     Raises:
         UnknownOption: an option does not exist here; names the nearest.
+        ConfigError: an option's value cannot be honoured.
         ModelLoadError: the model cannot be loaded.
     """
 
@@ -79,6 +80,10 @@ class Llama:
         wanted = {name: value for name, value in wanted.items() if value is not None}
         wanted.setdefault("parallel", _PARALLEL)
         wanted.setdefault("kv_unified", True)
+        if pooling_type >= len(_POOLINGS):
+            raise ConfigError(
+                f"pooling_type must be -1 or one of 0 to {len(_POOLINGS) - 1}, not {pooling_type}"
+            )
         if pooling_type >= 0:
             wanted["pooling"] = _POOLINGS[pooling_type]
         if n_gpu_layers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyllama.openai_logprobs import ChatLogprobs, TextLogprobs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,7 +28,7 @@ class Shape(Protocol):
 
 
 class CompletionShape:
-    """OpenAI's ``text_completion``.
+    """OpenAI's ``text_completion``; one object an answer.
 
     Args:
         llm: gives tokens their text.
@@ -37,9 +39,8 @@ class CompletionShape:
     prefix = "cmpl"
 
     def __init__(self, llm: Llama, before: str, *, has_logprobs: bool) -> None:
-        self._llm = llm
         self._before = before
-        self._has_logprobs = has_logprobs
+        self._writer = TextLogprobs(llm.piece) if has_logprobs else None
 
     def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
         """Return a whole answer."""
@@ -67,23 +68,8 @@ class CompletionShape:
         return {
             "index": 0,
             "text": text,
-            "logprobs": self._logprobs(logprobs) if self._has_logprobs else None,
+            "logprobs": None if self._writer is None else self._writer.write(logprobs),
             "finish_reason": finish_reason,
-        }
-
-    def _logprobs(self, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any]:
-        texts = [_text(self._llm, item.token) for item in logprobs]
-        offsets = [len(self._before)]
-        for text in texts:
-            offsets.append(offsets[-1] + len(text))
-        return {
-            "tokens": texts,
-            "token_logprobs": [item.logprob for item in logprobs],
-            "top_logprobs": [
-                {_text(self._llm, token): logprob for token, logprob in item.top}
-                for item in logprobs
-            ],
-            "text_offset": offsets[:-1],
         }
 
 
@@ -97,7 +83,7 @@ class ChatShape:
     prefix = "chatcmpl"
 
     def __init__(self, llm: Llama) -> None:
-        self._llm = llm
+        self._writer = ChatLogprobs(llm.piece)
 
     def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
         """Return a whole answer."""
@@ -143,21 +129,7 @@ class ChatShape:
             yield {**head, "choices": [choice]}
 
     def _logprobs(self, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any] | None:
-        if not logprobs:
-            return None
-        return {
-            "content": [
-                {
-                    **self._token(item.token, item.logprob),
-                    "top_logprobs": [self._token(*pair) for pair in item.top],
-                }
-                for item in logprobs
-            ]
-        }
-
-    def _token(self, token: int, logprob: float) -> dict[str, Any]:
-        data = self._llm.piece(token)
-        return {"token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": logprob}
+        return self._writer.write(logprobs) if logprobs else None
 
 
 def _delta(delta: Delta) -> dict[str, Any]:
@@ -179,10 +151,6 @@ def _delta(delta: Delta) -> dict[str, Any]:
             for call in delta.tool_calls
         ]
     return found
-
-
-def _text(llm: Llama, token: int) -> str:
-    return llm.piece(token).decode("utf-8", "replace")
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -21,6 +21,8 @@ class ResponseForm:
 
     schema: Mapping[str, Any] | bool
     """What the content satisfies as JSON."""
+    path: str = "response_format"
+    """Where the schema stands in what the caller gave."""
     model: Any = None
     """The Pydantic model that it becomes; None leaves it plain data."""
 
@@ -35,7 +37,7 @@ class ResponseForm:
             return None
         # Pydantic is the caller's: its models are known by what they can do.
         if isinstance(response_format, type) and hasattr(response_format, "model_json_schema"):
-            return cls(response_format.model_json_schema(), response_format)
+            return cls(response_format.model_json_schema(), model=response_format)
         if not isinstance(response_format, Mapping):
             raise InvalidRequest(
                 f"response_format is no form of an answer; {_REMEDY}", param="response_format"
@@ -47,18 +49,23 @@ class ResponseForm:
         kind = given.get("type")
         if kind == "text":
             return None
-        if kind == "json_object":
-            return cls(given.get("schema") or {"type": "object"})
-        if kind != "json_schema" or "json_schema" not in given:
-            # Of a JSON schema, "json_schema" is no type.
+        if kind not in ("json_object", "json_schema"):
             return cls(given)
-        inner = given["json_schema"]
-        if not isinstance(inner, Mapping) or not isinstance(inner.get("schema"), (Mapping, bool)):
+        if kind == "json_schema" and "json_schema" in given:
+            path, inner = "response_format.json_schema.schema", given["json_schema"]
+            schema = inner.get("schema") if isinstance(inner, Mapping) else None
+        elif kind == "json_object" or "schema" in given:
+            path, schema = "response_format.schema", given.get("schema")
+            if schema is None and kind == "json_object":
+                schema = {"type": "object"}
+        else:
             raise InvalidRequest(
-                "response_format.json_schema.schema must be a JSON schema",
-                param="response_format.json_schema.schema",
+                "response_format.json_schema is missing; send an object with a name and a schema",
+                param="response_format.json_schema",
             )
-        return cls(inner["schema"])
+        if not isinstance(schema, (Mapping, bool)):
+            raise InvalidRequest(f"{path} must be a JSON schema", param=path)
+        return cls(schema, path)
 
     def parse(self, text: str) -> Any:
         """Return the object that an answer's content stands for.

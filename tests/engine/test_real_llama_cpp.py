@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyllama.errors import InvalidRequest, UnknownOption, Unsupported
+from pyllama.errors import ConfigError, InvalidRequest, UnknownOption, Unsupported
 from pyllama.llama_cpp import Llama
 
 pytestmark = pytest.mark.model
@@ -105,6 +105,8 @@ def test_what_is_not_done_is_refused_by_name(llm: Llama, model_path: Path) -> No
         llm.create_completion(COUNT, echo=True, logprobs=1)
     with pytest.raises(UnknownOption):
         Llama(model_path=str(model_path), n_ctxx=5)
+    with pytest.raises(ConfigError, match="pooling_type"):
+        Llama(model_path=str(model_path), pooling_type=5)
 
 
 def test_the_vocabulary_speaks_bytes(llm: Llama) -> None:

@@ -36,9 +36,11 @@ PUBLIC = {
     "pyllama.generations",
     "pyllama.hub",
     "pyllama.metrics",
+    "pyllama.openai_logprobs",
     "pyllama.params",
     "pyllama.results",
     "pyllama.settings",
+    "pyllama.structured",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import queue
 import threading
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from pyllama.engine import Failed, TokenStream
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
+from pyllama.generations import Generations
 from pyllama.sched import Finished, Sequence, Started, TokenSampled, Verified
 from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
 from tests.support.builders import request
@@ -157,6 +159,19 @@ def test_drafts_are_counted() -> None:
         feed.token(0)
     feed.finish()
     timings = feed.generation.result().timings
+    assert (timings.draft_n, timings.draft_n_accepted) == (8, 3)
+
+
+def test_drafts_of_several_answers_are_counted_together() -> None:
+    """The timings of a request have the drafts of each of its answers."""
+    feeds = (Feed(), Feed())
+    for n_accepted, feed in enumerate(feeds, 1):
+        feed.start()
+        feed.ticket.stream.put(Verified(feed.sequence, 3.0, 4, n_accepted))
+        feed.token(0)
+        feed.finish()
+        feed.generation.result()
+    timings = Generations([feed.generation for feed in feeds], queue.SimpleQueue()).timings
     assert (timings.draft_n, timings.draft_n_accepted) == (8, 3)
 
 

@@ -36,6 +36,8 @@ class Model:
         (SCHEMA, SCHEMA),
         ({"type": "json_object"}, {"type": "object"}),
         ({"type": "json_object", "schema": SCHEMA}, SCHEMA),
+        ({"type": "json_object", "schema": {}}, {}),
+        ({"type": "json_schema", "schema": SCHEMA}, SCHEMA),
         ({"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}, SCHEMA),
         (Model, SCHEMA),
     ],
@@ -53,12 +55,33 @@ def test_no_form_is_none(given: Any) -> None:
     assert ResponseForm.of(given) is None
 
 
-@pytest.mark.parametrize("given", [5, "json", dict, {"type": "json_schema", "json_schema": {}}])
+@pytest.mark.parametrize(
+    "given",
+    [5, "json", dict, {"type": "json_schema", "json_schema": {}},
+     {"type": "json_schema"}, {"type": "json_object", "schema": 5}],
+)  # fmt: skip
 def test_what_is_no_form_is_refused(given: Any) -> None:
     """The error names the field."""
     with pytest.raises(InvalidRequest) as caught:
         ResponseForm.of(given)
     assert str(caught.value.param).startswith("response_format")
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (SCHEMA, "response_format"),
+        ({"type": "json_object", "schema": SCHEMA}, "response_format.schema"),
+        ({"type": "json_schema", "schema": SCHEMA}, "response_format.schema"),
+        ({"type": "json_schema", "json_schema": {"schema": SCHEMA}},
+         "response_format.json_schema.schema"),
+    ],
+)  # fmt: skip
+def test_a_form_knows_where_its_schema_stands(given: Any, path: str) -> None:
+    """What is found wrong with a schema later can be told by the caller's own path."""
+    form = ResponseForm.of(given)
+    assert form is not None
+    assert form.path == path
 
 
 def test_answers_become_objects() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from pyllama.openai_logprobs import ChatLogprobs, TextLogprobs
 from pyllama.params import GenerationParams
 from pyllama.results import TokenLogprobs
 from tests.support.fake_llama import FIRST_TOKEN, FakeLlama
-from wsgi.openai.logprobs import ChatLogprobs, TextLogprobs
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"

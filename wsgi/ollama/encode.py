@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pyllama.openai_logprobs import ChatLogprobs
+
 from ..ids import random_id
-from ..openai.logprobs import ChatLogprobs
 from ..partial import tool_input
 from ..segments import Closed, Grown, Segments
 from .errors import ollama_error

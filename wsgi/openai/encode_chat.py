@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyllama.openai_logprobs import ChatLogprobs
+
 from .encode import OpenAIEncoder
-from .logprobs import ChatLogprobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

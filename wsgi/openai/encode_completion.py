@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pyllama.openai_logprobs import TextLogprobs, joined
+
 from .encode import OpenAIEncoder
-from .logprobs import TextLogprobs, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

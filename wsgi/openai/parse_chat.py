@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.structured import ResponseForm
 
 from ..fields import FieldReader
 from ..validation import Schema
@@ -103,24 +104,12 @@ def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _form(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return where the schema of the answer stands, and what holds the answer to its form."""
     options = constraint_options(fields)
-    wanted = fields.get("response_format", {"type": "text"})
-    if wanted["type"] == "text":
+    form = ResponseForm.of(fields.get("response_format"))
+    if form is None:
         return "json_schema", options
     if options:
         name = next(iter(options))
         raise InvalidRequest(
             f"{name} and response_format exclude each other; send one of them", param=name
         )
-    if wanted["type"] == "json_object":
-        schema = wanted.get("schema", {"type": "object"})
-        return "response_format.schema", {"json_schema": schema}
-    if "json_schema" in wanted:
-        path, schema = "response_format.json_schema.schema", wanted["json_schema"]["schema"]
-    elif "schema" in wanted:
-        path, schema = "response_format.schema", wanted["schema"]
-    else:
-        raise InvalidRequest(
-            "response_format.json_schema is missing; send an object with a name and a schema",
-            param="response_format.json_schema",
-        )
-    return path, {"json_schema": schema}
+    return form.path, {"json_schema": form.schema}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pyllama.openai_logprobs import ChatLogprobs
+
 from ..ids import random_id
-from ..openai.logprobs import ChatLogprobs
 from ..segments import Closed, Opened, Segments
 from .items import finished_item, new_item, part_of
 
