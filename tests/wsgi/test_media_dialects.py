@@ -116,7 +116,7 @@ def test_every_dialect_makes_the_same_chat(path: str) -> None:
     [
         (BROKEN, FakeProjector(), "cannot be read"),
         ("", FakeProjector(), "is empty"),
-        ("?", FakeProjector(), "is no base64"),
+        ("????", FakeProjector(), "is no base64"),
         (WAV, FakeProjector(), "it is a sound"),
         (PNG, None, "the model takes text only"),
     ],

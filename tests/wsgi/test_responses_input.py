@@ -192,7 +192,11 @@ def test_store_is_bounded_in_bytes() -> None:
             "input[0].content[0].image_url",
         ),
         (
-            {"input": [{"role": "assistant", "content": [{"type": "input_image", "image_url": ""}]}]},
+            {
+                "input": [
+                    {"role": "assistant", "content": [{"type": "input_image", "image_url": ""}]}
+                ]
+            },
             "input[0].content[0].type",
         ),
         (

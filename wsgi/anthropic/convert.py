@@ -131,9 +131,7 @@ class Converter:
         arguments = orjson.dumps(block["input"]).decode()
         return function_call(block["id"], block["name"], arguments)
 
-    def _add(
-        self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None
-    ) -> None:
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
         place = f"messages[{len(self.messages)}]"
         self.names[place] = path
         if parts is not None:

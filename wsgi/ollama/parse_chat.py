@@ -9,8 +9,8 @@ import orjson
 
 from ..conversation import Conversation, function_call
 from ..fields import FieldReader
-from ..validation import Schema
 from ..parts import content_of, names_of
+from ..validation import Schema
 from .parse import Asked, parts_of, read, shared
 
 if TYPE_CHECKING:

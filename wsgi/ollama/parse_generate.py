@@ -9,8 +9,8 @@ from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import renamed
 from ..fields import FieldReader
-from ..validation import Schema
 from ..parts import content_of, names_of
+from ..validation import Schema
 from .go_template import render
 from .parse import Asked, parts_of, read, shared
 from .refusals import GENERATE_REFUSALS

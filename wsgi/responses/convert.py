@@ -111,9 +111,7 @@ class Converter:
             self._add(path, {"role": "assistant", "content": ""})
         return self.messages[-1]
 
-    def _add(
-        self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None
-    ) -> None:
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
         place = f"messages[{len(self.messages)}]"
         self.names[place] = path
         if parts is not None:
