@@ -277,8 +277,8 @@ def test_counts_cover_what_is_shown() -> None:
 
 
 @pytest.mark.parametrize("projector", [None, FakeProjector()])
-def test_ollama_is_told_what_the_model_takes(projector: FakeProjector | None) -> None:
-    """A projector is an ability of the model, and one of its families."""
+def test_what_the_model_takes_is_told(projector: FakeProjector | None) -> None:
+    """In the words of each dialect; to Ollama's clients a projector is one of the families."""
     client = client_of(SeeingLlama(projector))
     shown = client.post("/api/show", json={"model": "fake"}).json()
     has_one = projector is not None
@@ -286,3 +286,7 @@ def test_ollama_is_told_what_the_model_takes(projector: FakeProjector | None) ->
     assert "audio" not in shown["capabilities"]
     (model,) = client.get("/api/tags").json()["models"]
     assert ("clip" in model["details"]["families"]) == has_one
+    modalities = {"vision": has_one, "video": has_one, "audio": False}
+    assert client.get("/props").json()["modalities"] == modalities
+    (listed,) = client.get("/v1/models").json()["data"]
+    assert listed["modalities"] == {"vision": has_one, "audio": False}
