@@ -58,16 +58,6 @@ def rename(path: str, names: Mapping[str, str]) -> str:
     return path if longest is None else names[longest] + path[len(longest) :]
 
 
-def joined(texts: Sequence[str]) -> str | list[dict[str, Any]]:
-    """Return the content of a message: a string where one text says it all, else parts.
-
-    Not every template takes parts.
-    """
-    if len(texts) > 1:
-        return [{"type": "text", "text": text} for text in texts]
-    return texts[0] if texts else ""
-
-
 def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     """Return a call as a message's ``tool_calls`` holds it."""
     function = {"name": name, "arguments": arguments}

@@ -17,6 +17,7 @@ from .native.embeddings import EMBEDDINGS_FIELDS as ROWS_FIELDS
 from .native.embeddings import EmbeddingRows
 from .native.health import Health
 from .native.metrics import MetricsEndpoint
+from .native.props import Props
 from .native.tokens import (
     DETOKENIZE_FIELDS,
     TOKENIZE_FIELDS,
@@ -235,6 +236,12 @@ def _native(host: Host) -> tuple[Route, ...]:
             tag=_NATIVE,
             resource=ApplyTemplate(host),
             operations=counts("A chat to what the model is given", CHAT_FIELDS, "native.prompt"),
+        ),
+        Route(
+            paths=("/props",),
+            tag=_NATIVE,
+            resource=Props(host),
+            operations=reads("What the model takes, and the server's limits", "native.props"),
         ),
     )
 

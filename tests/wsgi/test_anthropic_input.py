@@ -22,6 +22,7 @@ from wsgi.partial import tool_input
 URL = "/v1/messages"
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"name": "weather", "input_schema": {"type": "object"}}
+IMAGE_SOURCE = {"type": "base64", "data": "aGk="}
 USE = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Köln"}}
 
 
@@ -149,7 +150,7 @@ def test_last_turn_of_the_assistant_is_continued() -> None:
         ),
         (
             {"messages": [USER, {"role": "user", "content": [{"type": "image", "source": {}}]}]},
-            "messages[1].content[0].type 'image' is not supported",
+            "messages[1].content[0].source.type is missing",
         ),
         (
             {"messages": [{"role": "user", "content": [USE]}]},
@@ -167,7 +168,41 @@ def test_last_turn_of_the_assistant_is_continued() -> None:
                     {"role": "user", "content": [result([{"type": "document"}])]},
                 ]
             },
-            "messages[2].content[0].content[0].type 'document' is not supported",
+            "messages[2].content[0].content[0].source is missing",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "search_result"}]}]},
+            "messages[0].content[0].type 'search_result' is not supported in user content",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image", "source": {"type": "file", "file_id": "x"}}],
+                    }
+                ]
+            },
+            "messages[0].content[0].source.type must be 'base64' or 'url', not 'file'",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "document", "source": {"type": "base64"}}],
+                    }
+                ]
+            },
+            "messages[0].content[0].source.type must be 'text', not 'base64'",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "assistant", "content": [{"type": "image", "source": IMAGE_SOURCE}]}
+                ]
+            },
+            "messages[0].content[0].type 'image' is not supported in assistant content",
         ),
         (
             {"messages": [USER, {"role": "assistant", "content": [USE]}]},

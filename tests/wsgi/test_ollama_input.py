@@ -159,7 +159,8 @@ def test_template_makes_the_text(client: httpx.Client, llm: FakeLlama) -> None:
         ({"context": [-1]}, "context[0] must be at least 0"),
         ({"context": [1]}, "context is not supported with this model's chat template"),
         ({"template": "{{ range .Messages }}"}, "template has 'range .Messages'"),
-        ({"images": ["aGk="]}, "images is not supported: this model takes text only"),
+        ({"images": "aGk="}, "images must be a list, not a string"),
+        ({"images": ["aGk="], "context": [1]}, "images and context exclude each other"),
         ({"width": 512}, "width is not supported; this server makes no pictures"),
         ({"format": "yaml"}, "format must be '' or 'json', not 'yaml'"),
         ({"think": "much"}, "think must be"),
@@ -246,7 +247,7 @@ def test_tools_are_handed_on_whole(client: httpx.Client, llm: FakeLlama) -> None
         ({"messages": ["Hi"]}, "messages[0] must be an object, not a string"),
         ({"messages": [{"role": "robot"}]}, "messages[0].role must be"),
         ({"messages": [{"content": [1]}]}, "messages[0].content must be a string or null"),
-        ({"messages": [HI, {**HI, "images": ["aGk="]}]}, "messages[1].images is not supported"),
+        ({"messages": [HI, {**HI, "images": [1]}]}, "messages[1].images[0] must be a string"),
         ({"messages": [HI], "tools": [{"type": "x"}]}, "tools[0]"),
     ],
 )

@@ -144,6 +144,7 @@ def test_reads_are_answered_as_told(client: httpx.Client) -> None:
         ("/v1/models", ""),
         ("/v1/models/{model_id}", "fake.gguf"),
         ("/health", ""),
+        ("/props", ""),
         ("/api/tags", ""),
         ("/api/ps", ""),
         ("/api/version", ""),

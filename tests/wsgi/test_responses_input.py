@@ -180,7 +180,23 @@ def test_store_is_bounded_in_bytes() -> None:
         ({"input": [{"id": None}]}, "input[0].id"),
         ({"input": [USER, {"type": "web_search_call"}]}, "input[1].type"),
         (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "x"}]}]},
+            "input[0].content[0].type",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "x"}]}]},
+            "input[0].content[0].file_id",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "input[0].content[0].image_url",
+        ),
+        (
+            {
+                "input": [
+                    {"role": "assistant", "content": [{"type": "input_image", "image_url": ""}]}
+                ]
+            },
             "input[0].content[0].type",
         ),
         (

@@ -10,7 +10,8 @@ import orjson
 
 from pyllama.errors import InvalidRequest, Unsupported
 
-from ..conversation import function_call, joined
+from ..conversation import function_call
+from ..parts import Part, base64_url, content_of, names_of, picture_part, text_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ class Converter:
             first = blocks[0]
             text = _CHECKSUM.sub(r"\g<1>0", first.value["text"])
             blocks[0] = _Block(first.path, {**first.value, "text": text})
-        self._add_texts("system", blocks, "system")
+        self._add_parts("system", [_part(block, "system") for block in blocks], "system")
 
     def add_turns(self, turns: Sequence[Mapping[str, Any]]) -> None:
         """Add the ``messages`` field; neighbours of one role become one turn.
@@ -72,22 +73,22 @@ class Converter:
             )
 
     def _add_input(self, role: str, blocks: Iterable[_Block], path: str) -> None:
-        texts: list[_Block] = []
+        parts: list[Part] = []
         is_empty = True
         for block in blocks:
             if block.value["type"] == "tool_result" and role == "user":
-                self._add_texts(role, texts, path, optional=True)
-                texts, is_empty = [], False
+                self._add_parts(role, parts, path, optional=True)
+                parts, is_empty = [], False
                 self._add_result(block)
             else:
-                texts.append(_text_block(block, role))
-        self._add_texts(role, texts, path, optional=not is_empty)
+                parts.append(_part(block, role))
+        self._add_parts(role, parts, path, optional=not is_empty)
 
-    def _add_texts(
-        self, role: str, blocks: Sequence[_Block], path: str, *, optional: bool = False
+    def _add_parts(
+        self, role: str, parts: Sequence[Part], path: str, *, optional: bool = False
     ) -> None:
-        if blocks or not optional:
-            self._add(path, {"role": role, "content": _content(blocks)})
+        if parts or not optional:
+            self._add(path, {"role": role}, parts)
 
     def _add_result(self, block: _Block) -> None:
         tool_use_id = block.value["tool_use_id"]
@@ -97,12 +98,11 @@ class Converter:
                 f"{block.path}.tool_use_id names no tool_use block before it: {tool_use_id[:64]!r}",
                 param=f"{block.path}.tool_use_id",
             )
-        parts = _blocks(f"{block.path}.content", block.value.get("content") or "")
-        content = _content([_text_block(part, "tool_result") for part in parts])
+        blocks = _blocks(f"{block.path}.content", block.value.get("content") or "")
+        parts = [_part(each, "tool_result") for each in blocks]
         if block.value.get("is_error"):
-            content = _marked_as_error(content)
-        message = {"role": "tool", "tool_call_id": tool_use_id, "name": name, "content": content}
-        self._add(block.path, message)
+            parts = _marked_as_error(parts, block.path)
+        self._add(block.path, {"role": "tool", "tool_call_id": tool_use_id, "name": name}, parts)
 
     def _add_answer(self, blocks: Sequence[_Block], path: str) -> None:
         texts: list[str] = []
@@ -117,7 +117,7 @@ class Converter:
                 self.names[place] = block.path
                 calls.append(self._call(block.value))
             elif kind != "redacted_thinking":  # nobody but its maker can read it
-                texts.append(_text_block(block, "assistant").value["text"])
+                texts.append(_said(block))
         text = "".join(texts)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if thoughts:
@@ -131,8 +131,12 @@ class Converter:
         arguments = orjson.dumps(block["input"]).decode()
         return function_call(block["id"], block["name"], arguments)
 
-    def _add(self, path: str, message: dict[str, Any]) -> None:
-        self.names[f"messages[{len(self.messages)}]"] = path
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
+        place = f"messages[{len(self.messages)}]"
+        self.names[place] = path
+        if parts is not None:
+            message = {**message, "content": content_of(parts)}
+            self.names.update(names_of(parts, place))
         self.messages.append(message)
 
 
@@ -142,22 +146,43 @@ def _blocks(path: str, content: str | Sequence[Mapping[str, Any]]) -> list[_Bloc
     return [_Block(f"{path}[{i}]", block) for i, block in enumerate(content)]
 
 
-def _text_block(block: _Block, where: str) -> _Block:
-    kind = block.value["type"]
-    if kind != "text":
-        raise Unsupported(
-            f"{block.path}.type {kind[:40]!r} is not supported in {where} content; send text",
-            param=f"{block.path}.type",
-        )
-    return block
+def _part(block: _Block, where: str) -> Part:
+    """Return what a block says or shows. Raises Unsupported where it does neither."""
+    value, path = block.value, block.path
+    kind = value["type"]
+    if kind == "text":
+        return text_part(value["text"], path)
+    if kind == "document":
+        # What stands above the text of a document is told with it.
+        told = [value.get("title"), value.get("context"), value["source"]["data"]]
+        return text_part("\n\n".join(text for text in told if text), path)
+    if kind != "image":
+        raise _unsupported(block, where, "text or images")
+    source = value["source"]
+    if source["type"] == "url":
+        return picture_part(source["url"], path, f"{path}.source.url")
+    return picture_part(base64_url(source["data"]), path, f"{path}.source.data")
 
 
-def _content(blocks: Sequence[_Block]) -> str | list[dict[str, Any]]:
-    return joined([block.value["text"] for block in blocks])
+def _said(block: _Block) -> str:
+    """Return the text of a block of the assistant's, who shows nothing."""
+    if block.value["type"] != "text":
+        raise _unsupported(block, "assistant", "text")
+    text: str = block.value["text"]
+    return text
 
 
-def _marked_as_error(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+def _unsupported(block: _Block, where: str, remedy: str) -> Unsupported:
+    return Unsupported(
+        f"{block.path}.type {block.value['type'][:40]!r} is not supported in {where} content; "
+        f"send {remedy}",
+        param=f"{block.path}.type",
+    )
+
+
+def _marked_as_error(parts: Sequence[Part], path: str) -> list[Part]:
     """Say in words that a tool failed: OpenAI's form has no field for it."""
+    content = content_of(parts)
     if isinstance(content, str):
-        return f"Error: {content}"
-    return [{"type": "text", "text": "Error:"}, *content]
+        return [text_part(f"Error: {content}", path)]
+    return [text_part("Error:", path), *parts]

@@ -52,7 +52,8 @@ def details(info: ModelInfo) -> dict[str, Any]:
         "parent_model": "",
         "format": "gguf",
         "family": info.architecture,
-        "families": [info.architecture],
+        # Ollama's word for all projectors.
+        "families": [info.architecture, *(["clip"] if info.has_vision or info.has_audio else [])],
         "parameter_size": _rounded(info.n_params),
         "quantization_level": _quantization(info.description),
     }
@@ -69,6 +70,8 @@ def capabilities(llm: Llama) -> list[str]:
         "tools": card.can_call,
         "insert": card.can_infill,
         "thinking": card.can_think,
+        "vision": llm.info.has_vision,
+        "audio": llm.info.has_audio,
     }
     return [name for name, is_there in can.items() if is_there]
 

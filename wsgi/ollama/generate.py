@@ -33,8 +33,10 @@ class Generate:
         prompt = request.prompt(llm)
 
         def context(generations: Generations) -> dict[str, Any]:
-            answer = generations.generations[0].tokens
-            return {} if request.raw else {"context": [*prompt.tokens, *answer]}
+            # What stands for a picture among the tokens is nothing that could come back.
+            if request.raw or request.images:
+                return {}
+            return {"context": [*prompt.tokens, *generations.generations[0].tokens]}
 
         encoder = AnswerEncoder(llm, request, response, context)
         generate(req, resp, llm=llm, asked=request, prompt=prompt, encoder=encoder)

@@ -9,14 +9,17 @@ from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import renamed
 from ..fields import FieldReader, whole
+from ..parts import base64_url, picture_part, text_part
 from ..validation import Schema
 from .names import check_name
 from .refusals import OPTION_REFUSALS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyllama import GenerationParams, Llama
+
+    from ..parts import Part
 
 OPTION_FIELDS = FieldReader(Schema(__package__, "options.json"), OPTION_REFUSALS)
 
@@ -84,16 +87,14 @@ def shared(fields: Mapping[str, Any], llm: Llama, *, is_load: bool) -> dict[str,
     }
 
 
-def refuse_images(images: Any, path: str) -> None:
-    """Refuse pictures, where there are any.
-
-    Raises:
-        Unsupported: the model cannot see.
-    """
-    if images:
-        raise Unsupported(
-            f"{path} is not supported: this model takes text only; send the text alone", param=path
-        )
+def parts_of(images: Sequence[str], images_path: str, text: str, text_path: str) -> list[Part]:
+    """Return the parts of a message: the pictures that it shows, in base64, then what it says."""
+    paths = [f"{images_path}[{i}]" for i in range(len(images))]
+    parts = [
+        picture_part(base64_url(image), path, path)
+        for image, path in zip(images, paths, strict=True)
+    ]
+    return [*parts, text_part(text, text_path)] if text else parts
 
 
 def _form(wanted: Any) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import orjson
 
 from ..conversation import Conversation, function_call
 from ..fields import FieldReader
+from ..parts import content_of, names_of
 from ..validation import Schema
-from .parse import Asked, read, refuse_images, shared
+from .parse import Asked, parts_of, read, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,20 +44,26 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     options = {**asked["form"], **asked["reasoning"]}
     if "tools" in fields:
         options["tools"] = [{**tool, "type": "function"} for tool in fields["tools"]]
-    conversation = Conversation(messages=_messages(messages), options=options, names=_NAMES)
+    read_messages, names = _messages(messages)
+    conversation = Conversation(messages=read_messages, options=options, names=_NAMES | names)
     return ChatRequest(conversation=conversation, **asked)
 
 
-def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return messages in OpenAI's form, and what their parts are in the body."""
+    made: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    for i, message in enumerate(messages):
+        place = f"messages[{i}]"
+        images, text = message.get("images") or (), message.get("content") or ""
+        parts = parts_of(images, f"{place}.images", text, f"{place}.content")
+        made.append(_message(message, content_of(parts)))
+        names.update(names_of(parts, place))
+    return made, names
 
 
-def _message(message: Mapping[str, Any], path: str) -> dict[str, Any]:
-    refuse_images(message.get("images"), f"{path}.images")
-    made: dict[str, Any] = {
-        "role": message.get("role") or "user",
-        "content": message.get("content") or "",
-    }
+def _message(message: Mapping[str, Any], content: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"role": message.get("role") or "user", "content": content}
     for name, member in _MEMBERS.items():
         if message.get(name):
             made[member] = message[name]

@@ -9,9 +9,10 @@ from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import renamed
 from ..fields import FieldReader
+from ..parts import content_of, names_of
 from ..validation import Schema
 from .go_template import render
-from .parse import Asked, read, refuse_images, shared
+from .parse import Asked, parts_of, read, shared
 from .refusals import GENERATE_REFUSALS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class GenerateRequest(Asked):
     suffix: str
     system: str
     template: str
+    images: Sequence[str]
     context: Sequence[int]
     raw: bool
 
@@ -43,7 +45,8 @@ class GenerateRequest(Asked):
         Raises:
             InvalidRequest: it cannot be made; ``param`` is the caller's own field.
         """
-        with renamed(_NAMES):
+        messages, names = self._messages()
+        with renamed(_NAMES | names):
             if self.template:
                 words = {"System": self.system, "Prompt": self.text, "Suffix": self.suffix}
                 turn = llm.text_prompt(render(self.template, words), **self.form)
@@ -53,17 +56,20 @@ class GenerateRequest(Asked):
             if self.raw:
                 return llm.text_prompt(self.text, **self.form)
             if not self.context:
-                return llm.chat_prompt(self._messages(), **self.form, **self.reasoning)
-            return self._after_context(self._next_turn(llm), llm)
+                return llm.chat_prompt(messages, **self.form, **self.reasoning)
+            return self._after_context(self._next_turn(messages, llm), llm)
 
-    def _messages(self) -> list[dict[str, str]]:
+    def _messages(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Return the chat of a text, and what its parts are in the body."""
         system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, {"role": "user", "content": self.text}]
+        parts = parts_of(self.images, "images", self.text, "prompt")
+        names = names_of(parts, f"messages[{len(system)}]")
+        return [*system, {"role": "user", "content": content_of(parts)}], names
 
-    def _next_turn(self, llm: Llama) -> Prompt:
+    def _next_turn(self, messages: Sequence[Mapping[str, Any]], llm: Llama) -> Prompt:
         """Return what follows an answer: its end, and the new turn without what begins a chat."""
         before = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-        prompt = llm.chat_prompt([*before, *self._messages()], **self.form, **self.reasoning)
+        prompt = llm.chat_prompt([*before, *messages], **self.form, **self.reasoning)
         _, found, turn = llm.detokenize(prompt.tokens, special=True).partition(_MARK)
         if not found:
             raise Unsupported(
@@ -84,10 +90,11 @@ class GenerateRequest(Asked):
 def parse_generate(body: Mapping[str, Any], llm: Llama) -> GenerateRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
     fields = read(GENERATE_FIELDS, body)
-    is_load = not fields.keys() & {"prompt", "suffix"}
+    is_load = not fields.keys() & {"prompt", "suffix", "images"}
     asked = shared(fields, llm, is_load=is_load)
-    refuse_images(fields.get("images"), "images")
     _exclude(fields, "raw", ("system", "template", "context", "think"))
+    # A picture has its place in a chat only, and a context is text.
+    _exclude(fields, "images", ("raw", "suffix", "template", "context"))
     if "template" not in fields:
         _exclude(fields, "suffix", ("system", "context", "think"))
     return GenerateRequest(
@@ -95,6 +102,7 @@ def parse_generate(body: Mapping[str, Any], llm: Llama) -> GenerateRequest:
         suffix=fields.get("suffix", ""),
         system=fields.get("system", ""),
         template=fields.get("template", ""),
+        images=fields.get("images", ()),
         context=[int(token) for token in fields.get("context", ())],
         raw=fields.get("raw", False),
         **asked,

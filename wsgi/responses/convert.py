@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
 
-from ..conversation import function_call, joined
+from ..conversation import function_call
+from ..parts import Part, content_of, names_of, picture_part, text_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .store import Item
 
@@ -73,12 +74,12 @@ class Converter:
     def _add_message(self, item: Item, path: str) -> None:
         content = item["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        texts = _texts(parts, f"{path}.content", _TEXTS)
         if item["role"] == "assistant":
+            texts = _texts(parts, f"{path}.content", _TEXTS)
             answer = self._answer(path)
             answer["content"] = (answer["content"] or "") + "".join(texts)
         else:
-            self._add(path, {"role": item["role"], "content": joined(texts)})
+            self._add(path, {"role": item["role"]}, _parts(parts, f"{path}.content"))
 
     def _add_call(self, item: Item, path: str) -> None:
         call_id, name = item["call_id"], item["name"]
@@ -100,9 +101,8 @@ class Converter:
             )
         output = item["output"]
         parts = [{"type": "text", "text": output}] if isinstance(output, str) else output
-        content = joined(_texts(parts, f"{path}.output", _TEXTS))
-        message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": content}
-        self._add(path, message)
+        message = {"role": "tool", "tool_call_id": call_id, "name": name}
+        self._add(path, message, _parts(parts, f"{path}.output"))
 
     def _answer(self, path: str) -> dict[str, Any]:
         """Return the assistant's message that goes on: its reasoning, text and calls are one."""
@@ -111,17 +111,40 @@ class Converter:
             self._add(path, {"role": "assistant", "content": ""})
         return self.messages[-1]
 
-    def _add(self, path: str, message: dict[str, Any]) -> None:
-        self.names[f"messages[{len(self.messages)}]"] = path
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
+        place = f"messages[{len(self.messages)}]"
+        self.names[place] = path
+        if parts is not None:
+            message = {**message, "content": content_of(parts)}
+            self.names.update(names_of(parts, place))
         self.messages.append(message)
+
+
+def _parts(parts: Sequence[Mapping[str, Any]], path: str) -> list[Part]:
+    """Return parts of what is said or shown to the model."""
+    return [_part(part, f"{path}[{i}]") for i, part in enumerate(parts)]
+
+
+def _part(part: Mapping[str, Any], path: str) -> Part:
+    kind = part["type"]
+    if kind in _TEXTS:
+        return text_part(part["text"], path)
+    if kind == "input_image":
+        return picture_part(part["image_url"], path, f"{path}.image_url")
+    if kind == "input_audio":
+        return Part({"type": kind, kind: part[kind]}, path)
+    raise _unsupported(kind, path, (*_TEXTS, "input_image", "input_audio"))
 
 
 def _texts(parts: Sequence[Mapping[str, Any]], path: str, kinds: frozenset[str]) -> list[str]:
     for i, part in enumerate(parts):
         if part["type"] not in kinds:
-            raise Unsupported(
-                f"{path}[{i}].type {part['type'][:40]!r} is not supported here; "
-                f"send {' or '.join(sorted(kinds))}",
-                param=f"{path}[{i}].type",
-            )
+            raise _unsupported(part["type"], f"{path}[{i}]", kinds)
     return [part["text"] for part in parts]
+
+
+def _unsupported(kind: str, path: str, kinds: Iterable[str]) -> Unsupported:
+    return Unsupported(
+        f"{path}.type {kind[:40]!r} is not supported here; send {' or '.join(sorted(kinds))}",
+        param=f"{path}.type",
+    )
