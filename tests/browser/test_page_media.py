@@ -134,7 +134,7 @@ def test_a_file_that_is_nowhere_is_to_be_attached_again(chat: ChatPage, tmp_path
 def test_a_video_is_played_and_answered(chat: ChatPage, tmp_path: Path, screenshots: Path) -> None:
     """In a player, before and after a reload; with no question, the page asks one."""
     path = tmp_path / "film.webm"
-    path.write_bytes(media_files.video(kind="webm"))
+    path.write_bytes(media_files.video(kind="webm", codec="libvpx"))
     chat.attach(path)
     expect(chat.page.locator(".chip small")).to_contain_text("byte")
     with chat.page.expect_request("**/api/chat") as sent:
