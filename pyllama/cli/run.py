@@ -90,7 +90,8 @@ def _parser() -> CommandParser:
         description="Chat with a model in the terminal. With --prompt, or with a prompt on "
         "standard input, answer it on standard output and end.",
         epilog="FLAGS are those of `pyllama serve` (--temp 0.7, --max-tokens 100, -c 8192, ...); "
-        "--mmproj for pictures and sound; here --max-tokens is -1 and --parallel 1 unless they say otherwise.",
+        "with --mmproj the model sees and hears; here --max-tokens is -1 and --parallel 1 unless "
+        "they say otherwise.",
     )
     add = parser.add_argument
     add("ref", metavar="REF", nargs="?", help=f"{KINDS} (default: as serve)")

@@ -12,10 +12,9 @@ from playwright.sync_api import expect
 from tests.support.chat_page import ChatPage, sent_body
 from tests.support.page_files import attach_picture, coloured
 
+
 @pytest.mark.parametrize("way", ["button", "drop", "paste"])
-def test_a_model_without_eyes_says_so_at_once(
-    chat: ChatPage, tmp_path: Path, way: str
-) -> None:
+def test_a_model_without_eyes_says_so_at_once(chat: ChatPage, tmp_path: Path, way: str) -> None:
     """However a picture comes, it is seen small, marked, and not even uploaded."""
     uploads: list[str] = []
     chat.page.on("request", lambda sent: "api/upload" in sent.url and uploads.append(sent.url))

@@ -160,9 +160,7 @@ def test_a_picture_on_a_phone(
     open_page: OpenPage, tmp_path: Path, screenshots: Path, scheme: str
 ) -> None:
     """Nothing is wider than the screen, and all of it goes by keyboard, in Chinese too."""
-    chat = open_page(
-        viewport={"width": 390, "height": 844}, color_scheme=scheme, locale="zh-CN"
-    )
+    chat = open_page(viewport={"width": 390, "height": 844}, color_scheme=scheme, locale="zh-CN")
     picture = tmp_path / "wide.png"
     picture.write_bytes(media_files.picture(3, 1600, 300))
     chat.attach(picture)

@@ -86,9 +86,7 @@ def test_what_the_library_refuses_is_named_by_its_handle(
 
 @pytest.mark.parametrize("field", ["imagePaths", "audioPaths", "videoPaths", "textFilePaths"])
 @pytest.mark.parametrize("handle", ["/etc/passwd", "../../etc/passwd", "upload_none", ""])
-def test_a_path_is_no_handle(
-    client: httpx.Client, llm: FakeLlama, field: str, handle: str
-) -> None:
+def test_a_path_is_no_handle(client: httpx.Client, llm: FakeLlama, field: str, handle: str) -> None:
     """A client can name files of its own only; texts are not read again at all."""
     status = ask(client, **{field: [handle]}).status_code
     assert status == (200 if field == "textFilePaths" else 404)

@@ -342,6 +342,7 @@ def test_files_that_a_model_cannot_take_are_refused(
     client: httpx.Client,
     llm: FakeLlama,
     uploaded: dict[Kind, str],
+    *,
     kind: Kind | None,
     field: str,
     status: int,

@@ -72,9 +72,7 @@ def parse_chat(body: Mapping[str, Any], llm: Llama, uploads: UploadStore) -> Web
     reader = MessageReader(uploads, llm.info)
     messages = reader.read(fields["messages"])
     return WebChatRequest(
-        conversation=Conversation(
-            messages=messages, options=options, names=_NAMES | reader.names
-        ),
+        conversation=Conversation(messages=messages, options=options, names=_NAMES | reader.names),
         params=_params(fields, llm.defaults),
         session_id=fields.get("sessionId") or DEFAULT,
         stream=fields.get("stream", True),
