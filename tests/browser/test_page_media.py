@@ -52,8 +52,13 @@ def show(chat: ChatPage, path: Path, way: str = "button") -> str:
 
 
 def asked(chat: ChatPage) -> str:
-    expect(chat.page.locator(".chip:not(.is-faulty) small")).to_contain_text("byte")
+    wait_for_upload(chat)
     return chat.ask(QUESTION)
+
+
+def wait_for_upload(chat: ChatPage) -> None:
+    size = chat.page.locator(".chip:not(.is-faulty) small")
+    expect(size).to_have_text(re.compile(r"\d.*(byte|kB|MB)"))
 
 
 def cached(chat: ChatPage) -> int:
@@ -136,7 +141,7 @@ def test_a_video_is_played_and_answered(chat: ChatPage, tmp_path: Path, screensh
     path = tmp_path / "film.webm"
     path.write_bytes(media_files.video(kind="webm", codec="libvpx"))
     chat.attach(path)
-    expect(chat.page.locator(".chip small")).to_contain_text("byte")
+    wait_for_upload(chat)
     with chat.page.expect_request("**/api/chat") as sent:
         chat.page.get_by_role("button", name="Send").click()
     assert chat.answer()
@@ -144,7 +149,7 @@ def test_a_video_is_played_and_answered(chat: ChatPage, tmp_path: Path, screensh
     assert message["content"] == "Describe this video."
     assert len(message["videoPaths"]) == 1
     for _ in range(2):
-        player = chat.page.get_by_label("film.webm")
+        player = chat.page.get_by_label("film.webm", exact=True)
         player.evaluate(
             "async (video) => { if (!video.videoWidth) await new Promise((resolve) => "
             "video.addEventListener('loadedmetadata', resolve)); }"
@@ -192,7 +197,7 @@ def test_sound_is_played_and_answered(
         chat = open_page()
         chat.attach(path)
         answers.append(asked(chat))
-        duration_s = chat.page.get_by_label(path.name).evaluate(
+        duration_s = chat.page.get_by_label(path.name, exact=True).evaluate(
             "async (sound) => { if (!sound.duration) await new Promise((resolve) => "
             "sound.addEventListener('loadedmetadata', resolve)); return sound.duration; }"
         )

@@ -63,7 +63,17 @@ def test_a_batch_takes_pictures(flags: list[str], pictures: list[Path], tmp_path
     parts += [{"type": "image", "image": str(pictures[0])}, media_files.image_part(b"broken")]
     asked, told = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     asked.write_text("".join(map(line, parts)), "utf-8")
-    command = [sys.executable, "-m", "pyllama.cli", "batch", str(asked), str(told), *flags]
+    command = [
+        sys.executable,
+        "-m",
+        "pyllama.cli",
+        "batch",
+        str(asked),
+        str(told),
+        *flags,
+        "-np",
+        "1",
+    ]
     ended = subprocess.run(
         command, capture_output=True, text=True, timeout=LONG_S, env=ENVIRON, check=False
     )

@@ -2,7 +2,7 @@
 
 import { el, icon } from "./dom.js";
 
-const ICONS = { audio: "audio", video: "video" };
+const PLAYED = ["audio", "video"];
 
 /**
  * Returns what is seen of a file.
@@ -11,8 +11,9 @@ const ICONS = { audio: "audio", video: "video" };
  */
 export function fileView(file, urlOf) {
   if (file.thumb) return el("img.thumb", { src: file.thumb, alt: file.name });
-  const name = el("span.file", {}, icon(ICONS[file.kind] ?? "file"), el("span", { title: file.name }, file.name));
-  return file.kind in ICONS ? player(file, name, urlOf) : name;
+  const isPlayed = PLAYED.includes(file.kind);
+  const name = el("span.file", {}, icon(isPlayed ? file.kind : "file"), el("span", { title: file.name }, file.name));
+  return isPlayed ? player(file, name, urlOf) : name;
 }
 
 // The name alone stays where the bytes are gone, or where the browser cannot play them.
