@@ -40,7 +40,7 @@ from .host import LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
 from .responses.store import NotStored
-from .webui.errors import UnknownSession, is_webui, webui_error
+from .webui.errors import UnknownSession, UnknownUpload, is_webui, webui_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +76,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     LoadFailed: (503, "unavailable_error"),
     NotStored: (404, "not_found_error"),
     UnknownSession: (404, "not_found_error"),
+    UnknownUpload: (404, "not_found_error"),
     ModelNotServed: (404, "not_found_error"),
 }
 

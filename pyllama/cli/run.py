@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.cli.arguments import CommandParser, read_settings
 from pyllama.cli.console import Console
 from pyllama.cli.schema import read_schema
-from pyllama.errors import ConfigError, Unsupported
+from pyllama.errors import ConfigError
 from pyllama.hub.reference import KINDS
 from pyllama.hub.report import is_terminal, say
 
@@ -33,8 +33,6 @@ def run(arguments: Sequence[str]) -> int:
         PyllamaError: an option is wrong, or the model cannot be had, or an answer failed.
     """
     args, flags = _parser().divide(arguments)
-    if args.image:
-        raise Unsupported("--image: pyllama reads text only; there is no model for images yet")
     # Before the model is loaded: what is wrong with them should not take that long to show.
     options = _chat_options(args)
     settings = read_settings(args.ref, flags, os.environ, **_BENEATH)
@@ -92,20 +90,21 @@ def _parser() -> CommandParser:
         description="Chat with a model in the terminal. With --prompt, or with a prompt on "
         "standard input, answer it on standard output and end.",
         epilog="FLAGS are those of `pyllama serve` (--temp 0.7, --max-tokens 100, -c 8192, ...); "
-        "here --max-tokens is -1 and --parallel 1 unless they say otherwise.",
+        "with --mmproj the model sees and hears; here --max-tokens is -1 and --parallel 1 unless "
+        "they say otherwise.",
     )
     add = parser.add_argument
     add("ref", metavar="REF", nargs="?", help=f"{KINDS} (default: as serve)")
     add("-p", "--prompt", metavar="TEXT", help="answer this and end")
     add("--system", metavar="TEXT", help="the system prompt")
     add(
-        "--attach",
+        *("--attach", "--image", "--audio", "--video"),
         metavar="FILE",
         action="append",
         default=[],
-        help="put a text file into the (first) question; - is standard input; repeatable",
+        help="put a text, a picture, sound or video into the (first) question, what it is by its "
+        "content; - is standard input; repeatable",
     )
-    add("--image", metavar="FILE", action="append", help="refused: pyllama reads text only")
     add("--json", action="store_true", help="answer with a JSON object")
     add("--json-schema", metavar="FILE", help="answer with JSON that satisfies this schema")
     add("--think", choices=("on", "off"), help="whether the model may think first")

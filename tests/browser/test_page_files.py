@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,74 +10,27 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.support.chat_page import ChatPage, sent_body
-
-OpenPage = Callable[..., ChatPage]
-
-_TRANSFER = """(page, [name, type, data]) => {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name, { type }));
-"""
-_DROP = (
-    _TRANSFER
-    + """for (const kind of ["dragover", "drop"]) page.dispatchEvent(
-    new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
-}"""
-)
-_PASTE = (
-    _TRANSFER
-    + """page.dispatchEvent(
-    new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
-}"""
-)
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A picture of one colour."""
-    path = tmp_path / "red.png"
-    Image.new("RGB", (64, 48), "red").save(path)
-    return path
-
-
-def give(chat: ChatPage, way: str, path: Path) -> None:
-    """Attach a picture in one of the ways."""
-    if way == "button":
-        with chat.page.expect_file_chooser() as chooser:
-            chat.page.get_by_role("button", name="Attach files").click()
-        chooser.value.set_files(path)
-        return
-    data = [path.name, "image/png", base64.b64encode(path.read_bytes()).decode()]
-    chat.page.locator("#prompt").evaluate(_DROP if way == "drop" else _PASTE, data)
+from tests.support.page_files import attach_picture, coloured
 
 
 @pytest.mark.parametrize("way", ["button", "drop", "paste"])
-def test_a_picture_is_attached(chat: ChatPage, picture: Path, way: str) -> None:
-    """However it comes, a picture is uploaded and seen small; it can be taken back."""
-    give(chat, way, picture)
-    chip = chat.page.locator(".chip")
+def test_a_model_without_eyes_says_so_at_once(chat: ChatPage, tmp_path: Path, way: str) -> None:
+    """However a picture comes, it is seen small, marked, and not even uploaded."""
+    uploads: list[str] = []
+    chat.page.on("request", lambda sent: "api/upload" in sent.url and uploads.append(sent.url))
+    attach_picture(chat, way, coloured(tmp_path, "red"))
+    chip = chat.page.locator(".chip.is-faulty")
     expect(chip).to_contain_text("red.png")
-    expect(chip.locator("small")).to_contain_text("byte")
+    expect(chip).to_contain_text("This model cannot see pictures.")
+    expect(chat.page.locator("#announcer")).to_contain_text("cannot see pictures")
     assert chip.locator("img").evaluate("(image) => image.naturalWidth") == 64
     expect(chat.page.locator("#drop-hint")).to_be_hidden()
+    chat.page.fill("#prompt", "What is this?")
+    expect(chat.page.locator("#send")).to_have_attribute("aria-disabled", "true")
     chat.page.get_by_role("button", name="Remove red.png").click()
-    expect(chip).to_have_count(0)
-
-
-def test_a_model_without_eyes_says_so(chat: ChatPage, picture: Path) -> None:
-    """The message keeps its picture after a reload; the server's refusal can be read."""
-    give(chat, "button", picture)
-    expect(chat.page.locator(".chip small")).to_contain_text("byte")
-    chat.write("What is this?")
-    expect(chat.last_answer.locator(".trouble")).to_contain_text("text only")
-    chat.page.reload()
-    chat.ready()
-    expect(chat.page.get_by_role("img", name="red.png")).to_be_visible()
-    # The server's name for the file was this visit's: it is uploaded again.
-    with chat.page.expect_request("**/api/upload"):
-        chat.last_answer.get_by_role("button", name="Try again").click()
-    expect(chat.last_answer.locator(".versions")).to_contain_text("2/2")
-    expect(chat.last_answer.locator(".trouble")).to_contain_text("text only")
+    expect(chat.page.locator(".chip")).to_have_count(0)
+    expect(chat.page.locator("#send")).to_have_attribute("aria-disabled", "false")
+    assert uploads == []
 
 
 def test_a_text_is_sent_with_the_question(chat: ChatPage, tmp_path: Path) -> None:

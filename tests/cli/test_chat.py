@@ -6,16 +6,26 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pyllama.cli.attachments import Attachment
 from pyllama.cli.chat.commands import COMMANDS, Leave, execute
 from pyllama.cli.chat.loop import converse
 from pyllama.cli.chat.state import Chat
-from pyllama.errors import ConfigError, EngineError, InvalidRequest, PyllamaError, UnknownOption
+from pyllama.errors import (
+    ConfigError,
+    EngineError,
+    InvalidMedia,
+    InvalidRequest,
+    PyllamaError,
+    UnknownOption,
+)
 from pyllama.text.output import OutputDelta
+from tests.support import media_files
 from tests.support.fake_llama import FakeLlama, Step
 
 Said = Callable[[], str]
@@ -208,13 +218,51 @@ def test_an_attachment_goes_into_one_question(
     assert chat.attachments == []
 
 
+def test_a_picture_stays_in_the_conversation(
+    chat: Chat, llm: FakeLlama, tmp_path: Path, said: Said
+) -> None:
+    """It stands before its question, is asked about again, and is kept in a file."""
+    llm.info = replace(llm.info, has_vision=True)
+    (tmp_path / "a.png").write_bytes(media_files.picture())
+    talk(chat, f"/image {tmp_path / 'a.png'}", "what?", "and?", "/history")
+    picture = media_files.image_part(media_files.picture())
+    shown = {"role": "user", "content": [picture, {"type": "text", "text": "what?"}]}
+    first, _, second = source(llm)
+    assert (first, second["content"]) == (shown, "and?")
+    assert "a.png (picture, " in said()
+    assert "[1 file]" in said()
+    assert "base64" not in said()
+    kept = tmp_path / "x.json"
+    talk(chat, "/undo", "/regenerate", f"/save {kept}", "/clear", f"/load {kept}", "again?")
+    assert source(llm)[0] == shown
+    assert chat.attachments == []
+
+
+def test_a_broken_picture_is_refused_when_it_is_attached(
+    chat: Chat, llm: FakeLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name, and it is no part of the next question."""
+
+    def refuse(_messages: Any, **_options: Any) -> Any:
+        path = "messages[0].content[0].image_url.url"
+        raise InvalidMedia(f"{path} cannot be read: it is cut off", param=path)
+
+    llm.info = replace(llm.info, has_vision=True)
+    monkeypatch.setattr(llm, "chat_prompt", refuse)
+    (tmp_path / "a.png").write_bytes(media_files.picture())
+    with pytest.raises(InvalidMedia, match=r"^a\.png cannot be read: it is cut off$"):
+        execute(chat, f"/attach {tmp_path / 'a.png'}")
+    assert chat.attachments == []
+
+
 def test_attachments_share_half_of_the_context(chat: Chat, tmp_path: Path, said: Said) -> None:
     """What does not fit is cut, and said to be; when nothing fits, that is an error."""
     path = tmp_path / "a.txt"
     path.write_text("x" * 1500, "utf-8")
     for _ in range(2):
         execute(chat, f"/attach {path}")
-    assert [item.n_tokens for item in chat.attachments] == [1500, 548]
+    sizes = [item.n_tokens for item in chat.attachments if isinstance(item, Attachment)]
+    assert sizes == [1500, 548]
     assert "a.txt (548 tokens, cut to fit)" in said()
     with pytest.raises(ConfigError, match="half of the context"):
         execute(chat, f"/attach {path}")

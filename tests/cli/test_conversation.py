@@ -17,6 +17,9 @@ def conversation() -> Conversation:
     return Conversation("s", turns)
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
 def test_messages_are_those_of_openai(conversation: Conversation) -> None:
     """The system prompt comes first, then questions and answers, the new question last."""
     assert conversation.messages("f") == [
@@ -30,8 +33,19 @@ def test_messages_are_those_of_openai(conversation: Conversation) -> None:
     assert Conversation().messages() == []
 
 
+def test_files_stand_before_their_question() -> None:
+    """As parts, also in the turns before."""
+    conversation = Conversation("", [Turn(question="a", files=(PICTURE,), answer="b")])
+    assert conversation.messages("c", [PICTURE]) == [
+        {"role": "user", "content": [PICTURE, {"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": [PICTURE, {"type": "text", "text": "c"}]},
+    ]
+
+
 def test_a_saved_conversation_comes_back(conversation: Conversation, tmp_path: Path) -> None:
-    """Loading what was saved gives the same; saving over it is no accident."""
+    """Loading what was saved gives the same, files too; saving over it is no accident."""
+    conversation.turns.append(Turn(question="f", files=(PICTURE,), answer="g"))
     path = tmp_path / "a.json"
     Conversation().save(path, "m")
     conversation.save(path, "m")
@@ -67,6 +81,10 @@ def test_saving_into_nowhere_is_an_error(conversation: Conversation, tmp_path: P
         [{"role": "user", "content": "a"}],
         [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}],
         [{"role": "user", "content": [{"type": "text", "text": "a"}]}],
+        *(
+            [{"role": "user", "content": [part]}, {"role": "assistant", "content": "b"}]
+            for part in (1, {"type": "text"}, {"type": "image", "image": "/etc/passwd"}, {})
+        ),
         [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}],
     ],
 )

@@ -111,7 +111,7 @@ def test_a_text_that_was_cut_is_a_note(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [
-        (["-p", "a", "--image", "a.png"], 1, "reads text only"),
+        (["-p", "a", "--image", "none.png"], 2, "none.png"),
         (["-p", "a", "--json", "--json-schema", "x"], 2, "exclude each other"),
         (["-p", "a", "--json-schema", "none.json"], 2, "none.json"),
         (["-p", " "], 2, "the prompt is empty"),

@@ -56,11 +56,11 @@ def sound(kind: str, codec: str, seed: int = 0) -> bytes:
     return file.getvalue()
 
 
-def video(n_frames: int = 40, kind: str = "mp4") -> bytes:
+def video(n_frames: int = 40, kind: str = "mp4", codec: str = "mpeg4") -> bytes:
     """Return a video whose frames get brighter, ten a second."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as out:
-        stream: Any = out.add_stream("mpeg4", rate=10)
+        stream: Any = out.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(n_frames):
             level = 255 * index // max(n_frames - 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def test_the_model_is_told(client: httpx.Client) -> None:
         "mmProjModels": [],
         "loaded": "fake.gguf",
         "loadedMmProj": None,
+        "modalities": {"vision": False, "audio": False},
         "loadedBackend": "CPU",
         "defaultBackend": "CPU",
         "supportedBackends": [{"value": "CPU", "label": "CPU"}],
@@ -98,6 +100,48 @@ def test_a_model_that_loads_is_none_yet(connect: ClientOf) -> None:
     check_answer("/api/models", "get", response)
     told = response.json()
     assert (told["loaded"], told["models"], told["state"]) == (None, [], "loading")
+    assert told["modalities"] is None
+
+
+@pytest.mark.parametrize(
+    "mmproj", ["/models/sees.gguf", "hf:org/repo:sees.gguf", "sees.gguf", "C:\\models\\sees.gguf"]
+)
+def test_a_projector_is_told(connect: ClientOf, mmproj: str) -> None:
+    """Its file's name and what the model takes through it; the folder is nobody's business."""
+    llm = FakeLlama()
+    llm.info = replace(llm.info, has_vision=True)
+    llm.settings = Settings(mmproj=mmproj)
+    response = connect(llm).get("/api/models")
+    check_answer("/api/models", "get", response)
+    told = response.json()
+    assert told["loadedMmProj"] == "sees.gguf"
+    assert told["mmProjModels"] == ["sees.gguf"]
+    assert told["modalities"] == {"vision": True, "audio": False}
+
+
+@pytest.mark.parametrize(
+    ("mmproj", "status"),
+    [
+        (None, 200),
+        ("sees.gguf", 200),
+        ("/models/sees.gguf", 200),
+        ("", 400),
+        ("none", 400),
+        ("other.gguf", 400),
+    ],
+)
+def test_the_projector_is_loaded_with_the_model(
+    client: httpx.Client, loader: Loader, mmproj: str | None, status: int
+) -> None:
+    """The one that the server was started with, by its name or its path, and no other."""
+    for model in loader.models:
+        model.settings = Settings(mmproj="/models/sees.gguf")
+    body = ASKED if mmproj is None else {**ASKED, "mmproj": mmproj}
+    response = client.post(LOAD, json=body)
+    assert response.status_code == status
+    if status == 400:
+        assert response.json()["param"] == "mmproj"
+        assert "sees.gguf" in response.json()["error"]
 
 
 def test_a_chosen_device_is_not_guessed(connect: ClientOf) -> None:

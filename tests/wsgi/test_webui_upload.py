@@ -330,30 +330,32 @@ def uploaded(client: httpx.Client, folder: Path) -> dict[Kind, str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "field", "reason"),
+    ("kind", "field", "status", "reason"),
     [
-        ("image", "imagePaths", "takes text only, no pictures"),
-        ("text", "imagePaths", "of another kind"),
-        ("image", "audioPaths", "of another kind"),
-        (None, "imagePaths", "upload it again"),
+        ("image", "imagePaths", 400, "takes text only, no pictures"),
+        ("text", "imagePaths", 400, "of another kind"),
+        ("image", "audioPaths", 400, "of another kind"),
+        (None, "imagePaths", 404, "upload it again"),
     ],
 )
 def test_files_that_a_model_cannot_take_are_refused(
     client: httpx.Client,
     llm: FakeLlama,
     uploaded: dict[Kind, str],
+    *,
     kind: Kind | None,
     field: str,
+    status: int,
     reason: str,
 ) -> None:
     """The refusal comes before any event, says why, and names the message."""
     handle = uploaded[kind] if kind else "/etc/passwd"
     message = {"role": "user", "content": "What is this?", field: [handle]}
     response = client.post("/api/chat", json={"messages": [message]})
-    assert response.status_code == 400
+    assert response.status_code == status
     assert response.json()["ok"] is False
     assert reason in response.json()["error"]
-    assert response.json()["param"].startswith(f"messages[0].{field}")
+    assert response.json()["param"] == f"messages[0].{field}[0]"
     assert llm.generations == []
 
 

@@ -35,7 +35,7 @@ class WebChat:
     def respond(self, req: falcon.Request, resp: falcon.Response, body: Mapping[str, Any]) -> None:
         """Answer a body with events, or with one object where ``stream`` is false."""
         llm = self._host.get()
-        request = parse_chat(body, llm.defaults, self._uploads)
+        request = parse_chat(body, llm, self._uploads)
         self._sessions.check(request.session_id)
         prompt = request.conversation.prompt(llm)
         encoder = WebChatEncoder(

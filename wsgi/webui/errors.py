@@ -22,6 +22,10 @@ class UnknownSession(InvalidRequest):
     """A session that never was, was deleted, or was forgotten."""
 
 
+class UnknownUpload(InvalidRequest):
+    """A file that never was, or was deleted; the client may send it again."""
+
+
 def is_webui(path: str) -> bool:
     """Return whether a path belongs to this dialect."""
     # Below /api/chat it is Ollama's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,14 @@ class ModelList:
         """Answer from what is at hand."""
         llm = self._host.current
         file = None if llm is None else _file(llm)
+        projector = None if llm is None else _projector(llm)
         backends = () if llm is None else llm.devices
         resp.media = {
             "models": [file] if file else [],
-            "mmProjModels": [],
+            "mmProjModels": [] if projector is None else [projector],
             "loaded": file,
-            "loadedMmProj": None,
+            "loadedMmProj": projector,
+            "modalities": None if llm is None else _modalities(llm),
             "loadedBackend": None if llm is None else _backend(llm),
             "defaultBackend": backends[0] if backends else None,
             "supportedBackends": [{"value": name, "label": name} for name in backends],
@@ -70,18 +73,19 @@ class ModelLoad:
         _check(fields, llm)
         # Before the model is given up for it.
         hub.check_gguf(Path(llm.info.path))
-        info = self._host.reload(llm.settings.drain_s).info
+        loaded = self._host.reload(llm.settings.drain_s)
+        info = loaded.info
         resp.media = {
             "ok": True,
             "model": Path(info.path).name,
-            "loadedMmProj": None,
+            "loadedMmProj": _projector(loaded),
             "architecture": info.architecture,
         }
 
 
 def _check(fields: dict[str, Any], llm: Llama) -> None:
     """Refuse what would have to be another model, device or projector."""
-    backend, mmproj = fields.get("backend", ""), fields.get("mmproj", "")
+    backend, mmproj = fields.get("backend", ""), fields.get("mmproj")
     loaded = _backend(llm)
     if backend and (loaded is None or backend.lower() != loaded.lower()):
         raise InvalidRequest(
@@ -90,14 +94,40 @@ def _check(fields: dict[str, Any], llm: Llama) -> None:
             param="backend",
         )
     check_name(fields["model"], llm.info)
-    if mmproj not in {"", "none"}:
+    if mmproj is not None:
+        _check_projector(mmproj, llm)
+
+
+def _check_projector(mmproj: str, llm: Llama) -> None:
+    """Refuse another projector than the one that is loaded, by its name or as it was named."""
+    loaded = _projector(llm)
+    if loaded is None:
+        if mmproj not in {"", "none"}:
+            raise Unsupported(
+                f"mmproj {mmproj[:80]!r}: this server has no projector; leave it out, or restart "
+                "the server with --mmproj",
+                param="mmproj",
+            )
+    elif mmproj not in {loaded, llm.settings.mmproj}:
         raise Unsupported(
-            f"mmproj {mmproj[:80]!r}: this server has no projector; leave it out", param="mmproj"
+            f"mmproj {mmproj[:80]!r} is not the projector of this server, {loaded!r}; restart it "
+            "with another --mmproj, or without",
+            param="mmproj",
         )
 
 
 def _file(llm: Llama) -> str:
     return Path(llm.info.path).name
+
+
+def _projector(llm: Llama) -> str | None:
+    """Return the name of the projector's file, or the last part of the reference that names it."""
+    mmproj = llm.settings.mmproj
+    return None if mmproj is None else re.split(r"[/\\:]", mmproj)[-1]
+
+
+def _modalities(llm: Llama) -> dict[str, bool]:
+    return {"vision": llm.info.has_vision, "audio": llm.info.has_audio}
 
 
 def _backend(llm: Llama) -> str | None:

@@ -9,12 +9,13 @@ from ..conversation import Conversation, renamed
 from ..fields import FieldReader
 from ..openai.parse import one_of
 from ..validation import Schema
-from .messages import read_messages
+from .messages import MessageReader
 from .sessions import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyllama import Llama
     from pyllama.params import GenerationParams
 
     from .uploads import UploadStore
@@ -51,10 +52,13 @@ class WebChatRequest:
     shows_thinking: bool
 
 
-def parse_chat(
-    body: Mapping[str, Any], defaults: GenerationParams, uploads: UploadStore
-) -> WebChatRequest:
-    """Check a body, and that its files are there.
+def parse_chat(body: Mapping[str, Any], llm: Llama, uploads: UploadStore) -> WebChatRequest:
+    """Check a body, and read its files.
+
+    Args:
+        body: what the page sent.
+        llm: says what the model takes, and what holds where the body is silent.
+        uploads: the files that it may name.
 
     Raises:
         InvalidRequest: it cannot be answered; names the field.
@@ -65,11 +69,11 @@ def parse_chat(
         options["tools"] = [{"type": "function", **tool} for tool in fields["tools"]]
     if "jsonSchema" in fields:
         options["json_schema"] = fields["jsonSchema"]
+    reader = MessageReader(uploads, llm.info)
+    messages = reader.read(fields["messages"])
     return WebChatRequest(
-        conversation=Conversation(
-            messages=read_messages(fields["messages"], uploads), options=options, names=_NAMES
-        ),
-        params=_params(fields, defaults),
+        conversation=Conversation(messages=messages, options=options, names=_NAMES | reader.names),
+        params=_params(fields, llm.defaults),
         session_id=fields.get("sessionId") or DEFAULT,
         stream=fields.get("stream", True),
         shows_thinking=options["enable_thinking"],

@@ -18,6 +18,7 @@ import falcon
 from pyllama.errors import InvalidRequest
 
 from ..ids import random_id
+from .errors import UnknownUpload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -104,16 +105,21 @@ class UploadStore:
         return upload
 
     def get(self, upload_id: str, param: str) -> Upload:
-        """Return a file that is kept. Raises InvalidRequest, which names the field ``param``."""
+        """Return a file that is kept. Raises UnknownUpload, which names the field ``param``."""
         with self._lock:
             self._expire()
             upload = self._uploads.get(upload_id)
         if upload is None:
-            raise InvalidRequest(
-                f"{param}: no file {upload_id[:80]!r} is kept here (any more); upload it again",
-                param=param,
-            )
+            raise _unknown(upload_id, param)
         return upload
+
+    def read(self, upload: Upload, param: str) -> bytes:
+        """Return what a file holds. Raises UnknownUpload: it went in the meantime."""
+        try:
+            return upload.file.read_bytes()
+        except FileNotFoundError:
+            # Not from it: where files lie is nobody's business.
+            raise _unknown(upload.id, param) from None
 
     def discard(self, upload: Upload) -> None:
         """Delete a file before its time."""
@@ -182,6 +188,12 @@ class UploadStore:
         with self._lock:
             self._expire()
             self._start_timer()
+
+
+def _unknown(upload_id: str, param: str) -> UnknownUpload:
+    return UnknownUpload(
+        f"{param}: no file {upload_id[:80]!r} is kept here (any more); upload it again", param=param
+    )
 
 
 def too_large(limit: int) -> falcon.HTTPContentTooLarge:

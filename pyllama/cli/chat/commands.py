@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyllama.cli.chat.conversation import Conversation
+from pyllama.cli.chat.conversation import Conversation, plain_text
 from pyllama.cli.schema import read_schema
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
@@ -81,7 +81,11 @@ def _regenerate(chat: Chat, _argument: str) -> None:
 def _history(chat: Chat, _argument: str) -> None:
     for message in chat.conversation.messages():
         chat.notes.line(f"{message['role']}:", "bold")
-        chat.notes.line(message["content"])
+        content = message["content"]
+        n_files = 0 if isinstance(content, str) else len(content) - 1
+        if n_files:
+            chat.notes.line(f"[{n_files} file{'' if n_files == 1 else 's'}]", "dim")
+        chat.notes.line(plain_text(content))
 
 
 def _system(chat: Chat, argument: str) -> None:
@@ -236,7 +240,12 @@ COMMANDS = (
     Command("/regenerate", "answer the last question once more", _regenerate, ("/retry",)),
     Command("/history", "what was said", _history),
     Command("/system [TEXT|off]", "show or set the system prompt", _system),
-    Command("/attach [FILE]", "put a text file into the next question", _attach, ("/file",)),
+    Command(
+        "/attach [FILE]",
+        "put a text, a picture, sound or video into the next question",
+        _attach,
+        ("/file", "/image", "/audio", "/video"),
+    ),
     Command("/detach", "attach nothing", _detach),
     Command("/save FILE", "save the conversation", _save),
     Command("/load FILE", "go on with a saved conversation", _load),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.cli.answer import Answer, show
-from pyllama.cli.attachments import Attachment, attach
+from pyllama.cli.attachments import Attachment, MediaFile, attach
 from pyllama.cli.chat.conversation import Conversation, Turn
 from pyllama.cli.interrupt import Interrupt
-from pyllama.errors import ConfigError
+from pyllama.errors import ConfigError, InvalidMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyllama import Llama
     from pyllama.cli.console import Console
@@ -36,24 +36,28 @@ class Chat:
         self.options = dict(options)
         self.params = llm.defaults
         self.conversation = Conversation()
-        self.attachments: list[Attachment] = []
+        self.attachments: list[Attachment | MediaFile] = []
         """What goes into the next question."""
         self.last: Answer | None = None
         self.is_verbose = False
         self._is_thinking = False
 
     def attach(self, path: str) -> None:
-        """Put a text file into the next question; what is too long is cut.
+        """Put a file into the next question; a text that is too long is cut.
 
         Raises:
-            ConfigError, Unsupported: it cannot be read, is no text, or there is no room for it.
+            ConfigError: it cannot be read, or there is no room for it.
+            InvalidMedia: it is broken.
+            Unsupported: it is nothing that the model takes.
         """
-        room = self.llm.n_ctx // 2 - sum(item.n_tokens for item in self.attachments)
+        room = self.llm.n_ctx // 2 - sum(item.n_tokens for item in self._texts)
         if room < 1:
             raise ConfigError("what is attached takes half of the context already; not attached")
         found = attach(path, self.llm, max_tokens=room)
+        if isinstance(found, MediaFile):
+            self._check_readable(found)
         self.attachments.append(found)
-        if found.is_cut:
+        if isinstance(found, Attachment) and found.is_cut:
             self.notes.line(f"attached {found.summary}", "warn")
 
     def ask(self, text: str) -> Answer:
@@ -62,8 +66,9 @@ class Chat:
         Raises:
             PyllamaError: there is no answer; the conversation stays what it was.
         """
-        question = "\n\n".join([*(item.quoted for item in self.attachments), text])
-        answer = self._answer(question)
+        question = "\n\n".join([*(item.quoted for item in self._texts), text])
+        files = [item.part for item in self.attachments if isinstance(item, MediaFile)]
+        answer = self._answer(question, files)
         self.attachments.clear()
         return answer
 
@@ -78,14 +83,27 @@ class Chat:
         turn = self.conversation.turns.pop()
         n_before = len(self.conversation.turns)
         try:
-            return self._answer(turn.question)
+            return self._answer(turn.question, turn.files)
         finally:
             if len(self.conversation.turns) == n_before:
                 self.conversation.turns.append(turn)
 
-    def _answer(self, question: str) -> Answer:
+    @property
+    def _texts(self) -> list[Attachment]:
+        return [item for item in self.attachments if isinstance(item, Attachment)]
+
+    def _check_readable(self, file: MediaFile) -> None:
+        """Read a file now, so that a broken one is no part of a question."""
         try:
-            prompt = self.llm.chat_prompt(self.conversation.messages(question), **self.options)
+            self.llm.chat_prompt(Conversation().messages("?", [file.part]))
+        except InvalidMedia as error:
+            reason = error.message.replace(error.param, file.name) if error.param else error.message
+            raise InvalidMedia(reason, param="attach") from error
+
+    def _answer(self, question: str, files: Sequence[dict[str, Any]]) -> Answer:
+        messages = self.conversation.messages(question, files)
+        try:
+            prompt = self.llm.chat_prompt(messages, **self.options)
             with Interrupt() as interrupt:
                 answer = show(
                     self.llm.start(prompt, self.params),
@@ -98,7 +116,12 @@ class Chat:
         self.last = answer
         if answer.text or answer.finish_reason is not None:
             self.conversation.turns.append(
-                Turn(question=question, answer=answer.text, reasoning=answer.reasoning)
+                Turn(
+                    question=question,
+                    files=tuple(files),
+                    answer=answer.text,
+                    reasoning=answer.reasoning,
+                )
             )
         self._tell_end(answer)
         return answer

@@ -5,12 +5,10 @@ export class ApiError extends Error {
   /**
    * @param {string} message what was wrong
    * @param {number} status the status of the answer
-   * @param {string|null} param the field of the request that was wrong, if one was
    */
-  constructor(message, status = 0, param = null) {
+  constructor(message, status = 0) {
     super(message);
     this.status = status;
-    this.param = param;
   }
 
   /** Whether the server could not be reached, or the connection broke. */
@@ -59,8 +57,8 @@ export async function upload(file, name) {
 // What stands between may answer too, such as a proxy: then the status says it all.
 async function refusal(response) {
   try {
-    const { error, param } = await response.json();
-    if (typeof error === "string") return new ApiError(error, response.status, param);
+    const { error } = await response.json();
+    if (typeof error === "string") return new ApiError(error, response.status);
   } catch {
     // Not JSON.
   }

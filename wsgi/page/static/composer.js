@@ -1,11 +1,13 @@
 // Where a person writes: text, files, and two switches.
 
+import { ApiError } from "./api.js";
 import { newAttachment, place } from "./attachments.js";
 import { byId, el, fitHeight, icon, iconButton, setChildren } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
 import { announce } from "./notices.js";
 import { openSettings } from "./panel.js";
 import { change, onSettings, settings } from "./settings.js";
+import { takes } from "./status.js";
 
 /** The message box. */
 export class Composer {
@@ -143,7 +145,10 @@ export class Composer {
     this.#files.push(file);
     this.#update();
     try {
+      checkTaken(file.attachment);
       await place(file.attachment, blob);
+      // The browser may not have known what it is.
+      checkTaken(file.attachment);
       if (file.attachment.kind !== "text") await this.#store.saveFile(file.attachment.id, blob);
       file.state = "ready";
     } catch (error) {
@@ -153,6 +158,12 @@ export class Composer {
     }
     this.#update();
   }
+}
+
+// A model without eyes or ears is no reason to write a question first.
+function checkTaken({ kind }) {
+  const word = { image: "takesNoImage", audio: "takesNoAudio", video: "takesNoVideo" }[kind];
+  if (word && !takes(kind)) throw new ApiError(t(word), 415);
 }
 
 function size(bytes) {

@@ -34,6 +34,7 @@ const checked = (action) => (...values) => {
 const messages = new Messages({
   edit: checked((node, text) => app.edit(node, text)),
   regenerate: checked((node) => app.regenerate(node)),
+  urlOf: (id) => store.urlOf(id),
   giveResult: checked((...result) => app.giveResult(...result)),
   revert: (node) => {
     app.revert(node);

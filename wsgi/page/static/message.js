@@ -3,6 +3,7 @@
 import { copyText } from "./clipboard.js";
 import { el, fitHeight, icon, iconButton, nameButton, setChildren } from "./dom.js";
 import { t } from "./i18n.js";
+import { fileView } from "./media.js";
 import { Reasoning, ToolCalls, remarkOn, statsText, trouble } from "./parts.js";
 import { Prose } from "./rendered.js";
 
@@ -10,7 +11,7 @@ import { Prose } from "./rendered.js";
 export class MessageView {
   /**
    * @param {object} node the message
-   * @param {object} actions what can be done: edit, regenerate, revert, showVersion, giveResult
+   * @param {object} actions what can be done: edit, regenerate, revert, showVersion, giveResult; and urlOf
    */
   constructor(node, actions) {
     this.node = node;
@@ -58,7 +59,7 @@ export class OwnMessage extends MessageView {
     const { node } = this;
     const own = node.role === "user" ? [iconButton("edit", t("edit"), () => this.#edit())] : [];
     const label = node.role === "user" ? t("you") : t("toolResult", { name: node.toolName });
-    const files = node.attachments?.length ? el("div.attachments", {}, ...node.attachments.map(fileView)) : null;
+    const files = node.attachments?.length ? el("div.attachments", {}, ...node.attachments.map((file) => fileView(file, this.actions.urlOf))) : null;
     setChildren(this.element, [
       el("h2.visually-hidden", {}, label),
       files,
@@ -149,10 +150,4 @@ export class AnswerView extends MessageView {
     const buttons = this.foot(place, iconButton("again", t("regenerate"), again));
     setChildren(this.#foot, [...buttons, el("span.stats", {}, statsText(node))].filter(Boolean));
   }
-}
-
-function fileView(file) {
-  if (file.thumb) return el("img.thumb", { src: file.thumb, alt: file.name });
-  const name = { audio: "audio", video: "video" }[file.kind] ?? "file";
-  return el("span.file", {}, icon(name), el("span", {}, file.name));
 }

@@ -56,8 +56,7 @@ export class Run {
     try {
       await this.#read(path);
     } catch (error) {
-      const isForgotten = error.status === 404 || /Paths\[\d+\]$/.test(error.param ?? "");
-      if (!isForgotten) throw error;
+      if (error.status !== 404) throw error;
       // The server has forgotten this visit or its files: they are made known again, once.
       forgetSession();
       forgetHandles(path.flatMap((node) => node.attachments ?? []));

@@ -15,6 +15,12 @@ let timer = null;
 /** Whether a message can be answered now, as far as is known. */
 export const isReady = () => state !== "loading";
 
+/** Whether the model takes files of a kind, as far as is known. */
+export function takes(kind) {
+  const sense = { image: "vision", video: "vision", audio: "audio" }[kind];
+  return model?.modalities?.[sense] ?? true;
+}
+
 /** Begins to ask the server, as long as somebody looks. */
 export function watchServer() {
   onLanguage(show);

@@ -8,6 +8,7 @@ const FILES = "files";
 export class Store {
   #database = null;
   #files = new Map();
+  #urls = new Map();
   #channel = new BroadcastChannel(NAME);
 
   /** Called with why something was not kept: "full" or "none". */
@@ -49,7 +50,7 @@ export class Store {
   /** Deletes a conversation and its files. */
   async remove(conversation) {
     const files = Object.values(conversation.nodes).flatMap((node) => node.attachments ?? []);
-    for (const { id } of files) this.#files.delete(id);
+    for (const { id } of files) this.#drop(id);
     if (!this.#database) return;
     await this.#ask(CHATS, "readwrite", (chats) => chats.delete(conversation.id));
     for (const { id } of files) await this.#ask(FILES, "readwrite", (kept) => kept.delete(id));
@@ -71,6 +72,19 @@ export class Store {
   async loadFile(id) {
     if (this.#files.has(id) || !this.#database) return this.#files.get(id);
     return this.#ask(FILES, "readonly", (files) => files.get(id));
+  }
+
+  /** Returns an address of an attached file's bytes, good for this page alone, or undefined. */
+  async urlOf(id) {
+    const blob = this.#urls.has(id) ? null : await this.loadFile(id);
+    if (blob && !this.#urls.has(id)) this.#urls.set(id, URL.createObjectURL(blob));
+    return this.#urls.get(id);
+  }
+
+  #drop(id) {
+    this.#files.delete(id);
+    if (this.#urls.has(id)) URL.revokeObjectURL(this.#urls.get(id));
+    this.#urls.delete(id);
   }
 
   #tell(id) {
