@@ -1,4 +1,4 @@
-"""Which hosts an address of a client's may lead to: those that anybody on the internet can reach."""
+"""Which hosts a client's address may lead to: those that anybody on the internet can reach."""
 
 from __future__ import annotations
 

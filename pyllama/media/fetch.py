@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 _PIECE = 1 << 16
+_MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -38,7 +39,6 @@ class Fetcher:
     Args:
         time_s: seconds that the addresses of one request may take together.
         max_bytes: bytes that they may have together.
-        max_redirects: how often one may lead on to another.
         ports: ports that are connected to.
         is_allowed: whether to connect to an address of IPv4 or IPv6.
         look_up: returns the addresses of a host.
@@ -50,7 +50,6 @@ class Fetcher:
         *,
         time_s: float = 20.0,
         max_bytes: int = 64 << 20,
-        max_redirects: int = 3,
         ports: Collection[int] = (80, 443),
         is_allowed: Callable[[str], bool] = is_public,
         look_up: Callable[[str, int], list[str]] = _look_up,
@@ -58,7 +57,6 @@ class Fetcher:
     ) -> None:
         self.time_s = time_s
         self.max_bytes = max_bytes
-        self.max_redirects = max_redirects
         self.ports = ports
         self.is_allowed = is_allowed
         self.look_up = look_up
@@ -99,7 +97,7 @@ class Downloads:
         return data
 
     def _followed(self, url: str, clock: _Clock) -> bytes:
-        for _ in range(self._fetcher.max_redirects + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             address = Address(url)
             with self._connected(address, clock) as connection:
                 response = _asked(connection, address, clock)
@@ -108,7 +106,7 @@ class Downloads:
                     if response.status not in _REDIRECTS or location is None:
                         return self._body(response)
             url = urljoin(address.url, location)
-        raise InvalidMedia(f"the address leads on more than {self._fetcher.max_redirects} times")
+        raise InvalidMedia(f"the address leads on more than {_MAX_REDIRECTS} times")
 
     def _connected(self, address: Address, clock: _Clock) -> socket.socket:
         fetcher = self._fetcher
@@ -214,7 +212,7 @@ def _first_connection(ips: list[str], port: int, clock: _Clock) -> socket.socket
         try:
             # An address needs no look-up: nothing else can be found in its place.
             return socket.create_connection((ip, port), timeout=clock.left_s())
-        except OSError as error:
+        except OSError as error:  # noqa: PERF203 - the next address may answer
             failure = error
     raise failure
 

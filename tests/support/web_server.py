@@ -23,7 +23,7 @@ def redirect(location: str) -> list[bytes]:
 
 
 class WebServer:
-    """Listens on a free port of 127.0.0.1 until the block ends; one thread, one client at a time."""
+    """Listens on a free port of 127.0.0.1 until the block ends, for one client at a time."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}

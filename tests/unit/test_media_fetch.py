@@ -110,9 +110,9 @@ def test_redirects_are_checked_like_the_first_address(
 
 def test_this_machine_is_not_reached(web: WebServer) -> None:
     """Without a test's permission, by no name or number of it; nothing is connected to."""
-    for host in ("127.0.0.1", "localhost", "localhost.", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]"):
+    for host in ("127.0.0.1", "localhost", "localhost.", "[::1]", "0.0.0.0.", "[::ffff:127.0.0.1]"):
         downloads = Fetcher(ports=(web.port,)).begin()
-        with pytest.raises(InvalidMedia, match="not on the public internet|not known"):
+        with pytest.raises(InvalidMedia, match=r"not on the public internet|not known"):
             downloads.fetch(web.url(host=host))
     assert not web.requests
 
