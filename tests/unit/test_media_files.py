@@ -175,6 +175,8 @@ def test_what_cannot_be_read_is_refused(kind: str, data: Any, reason: str) -> No
         ("image", media_files.image(), {"max_pixels": 2000}, "more than 2,000 in all"),
         ("image", media_files.picture(), {"max_bytes": 900}, "bytes, more than 900"),
         ("audio", media_files.wav(), {"max_sound_s": 0.2}, "longer than 0.2 seconds"),
+        ("audio", media_files.wav(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
+        ("video", media_files.video(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
         ("video", media_files.video(), {"max_pixels": 2000}, "more than 2,000 in all"),
     ],
 )
@@ -209,6 +211,7 @@ def test_damaged_files_are_read_or_refused() -> None:
     """2,000 files with bytes changed, cut out and cut off: nothing else is raised, nothing ends."""
     files = [("image", media_files.picture(kind=kind)) for kind in ("PNG", "BMP", "GIF", "WEBP")]
     files += [("image", media_files.picture(kind="JPEG")), ("video", media_files.video(6))]
+    files += [("video", media_files.video(6, kind)) for kind in ("matroska", "avi")]
     files.append(("audio", media_files.wav(n_samples=2000)))
     files += [("audio", media_files.sound(kind, kind)) for kind in ("mp3", "flac")]
     chance = random.Random(5)  # noqa: S311
