@@ -36,6 +36,8 @@ def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
         if container.streams.video:
             stream = container.streams.video[0]
             check_size(stream.width, stream.height, limits)
+            # Frames may grow later: FFmpeg then makes no room for them.
+            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
             frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
     if not frames:
         raise InvalidMedia(f"the {name} holds no pictures")

@@ -219,23 +219,7 @@ def test_damaged_files_are_read_or_refused() -> None:
     for number in range(2000):
         kind, data = files[number % len(files)]
         try:
-            read(kind, damaged(data, chance))
+            read(kind, media_files.damaged(data, chance))
         except InvalidMedia:
             n_refused += 1
     assert 200 < n_refused < 2000
-
-
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """Return a file that something happened to."""
-    changed = bytearray(data)
-    for _ in range(chance.randint(1, 8)):
-        # The head of a file says how the rest is read.
-        end = chance.choice([64, len(changed)])
-        place = chance.randrange(min(end, len(changed)))
-        if chance.random() < 0.8:
-            changed[place] = chance.randrange(256)
-        elif chance.random() < 0.5:
-            del changed[place + 12 : place + chance.randint(13, 50)]
-        else:
-            del changed[max(place, 12) :]
-    return bytes(changed)
