@@ -129,12 +129,12 @@ class Downloads:
 
     def _looked_up(self, address: Address, clock: _Clock) -> list[str]:
         """Look a host up, in a thread: the system's resolver knows no time limit."""
-        answers: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
 
         def look_up() -> None:
             try:
                 answers.put(self._fetcher.look_up(address.host, address.port))
-            except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            except (OSError, UnicodeError) as error:
                 answers.put(error)
 
         left_s = clock.left_s()
