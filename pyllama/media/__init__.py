@@ -4,6 +4,7 @@ Runs in the caller's thread. What is broken is refused here, before native code 
 """
 
 from pyllama.media.attachments import Attachments, MediaReader
+from pyllama.media.fetch import Fetcher
 from pyllama.media.limits import MediaLimits
 
-__all__ = ["Attachments", "MediaLimits", "MediaReader"]
+__all__ = ["Attachments", "Fetcher", "MediaLimits", "MediaReader"]

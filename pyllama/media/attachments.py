@@ -13,7 +13,7 @@ from pyllama.media.kinds import FORMATS, kind_of
 from pyllama.media.limits import MediaLimits
 from pyllama.media.picture import of_image, read_picture
 from pyllama.media.sound import read_sound
-from pyllama.media.source import TYPES, read_source
+from pyllama.media.source import TYPES, Source
 from pyllama.media.video import read_video
 from pyllama.sched import MediaSpan
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pyllama._ext.media import MediaChunk, Projector
     from pyllama._ext.vocab import Vocab
+    from pyllama.media.fetch import Downloads, Fetcher
     from pyllama.media.kinds import Family
 
 
@@ -33,6 +34,7 @@ class MediaReader:
         projector: its encoders; None where it has none.
         n_whole: most tokens of a piece of media whose tokens all see each other.
         limits: what a request may send.
+        fetcher: fetches what a request names by its address; None refuses addresses.
     """
 
     def __init__(
@@ -42,33 +44,45 @@ class MediaReader:
         *,
         n_whole: int = 0,
         limits: MediaLimits | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self._vocab = vocab
         self._projector = projector
         self._n_whole = n_whole
         self._limits = limits or MediaLimits()
+        self._fetcher = fetcher
 
     def begin(self) -> Attachments:
         """Return what gathers the media of one request."""
-        return Attachments(self)
+        return Attachments(self, self._fetcher.begin() if self._fetcher else None)
 
-    def read(self, part: Mapping[str, Any], path: str) -> list[Picture | Sound]:
+    def read(
+        self, part: Mapping[str, Any], path: str, downloads: Downloads | None = None
+    ) -> list[Picture | Sound]:
         """Return what a part of a message holds: one picture or sound, or a video's frames.
+
+        Args:
+            part: the part.
+            path: where it stands in the request.
+            downloads: what fetches the files of this request; None refuses addresses.
 
         Raises:
             InvalidMedia: it is broken; ``param`` is the path of the member.
             Unsupported: the model does not take such media.
         """
+        source = Source(part, path)
+        # Nothing is fetched or decoded for a model that would not see it.
+        self._check_takes(source.family, source.path)
         try:
-            family, data, path = read_source(part, path, self._limits)
-            self._check_takes(family, path)
+            data = source.read(self._limits, downloads)
             if not isinstance(data, bytes):
                 return [of_image(data, self._limits)]
-            return self._decoded(family, data)
+            return self._decoded(source.family, data)
         except InvalidMedia as error:
             if error.param is not None:
                 raise
-            raise InvalidMedia(f"{path}: {error.message}", param=path) from error
+            message = f"{source.path}: {error.message}"
+            raise InvalidMedia(message, param=source.path) from error
 
     def cut(self, content: Picture | Sound, path: str) -> list[tuple[int, ...] | MediaChunk]:
         """Return what the model sees of a picture or a sound: text around it, and its pieces.
@@ -145,8 +159,9 @@ class MediaReader:
 class Attachments:
     """Gathers the media of one request while its messages are read, in any order."""
 
-    def __init__(self, reader: MediaReader) -> None:
+    def __init__(self, reader: MediaReader, downloads: Downloads | None = None) -> None:
         self._reader = reader
+        self._downloads = downloads
         # Nobody can write this into a message of theirs.
         self._secret = secrets.token_hex(16)
         self._parts: list[tuple[str, Picture | Sound]] = []
@@ -175,7 +190,7 @@ class Attachments:
                 f"{path}: a request may hold {self._reader.max_parts} media parts", param=path
             )
         markers = []
-        for content in self._reader.read(part, path):
+        for content in self._reader.read(part, path, self._downloads):
             marker = f"<{self._secret}-{len(self._parts)}>"
             self._parts.append((path, content))
             markers.append({"type": "media_marker", "text": marker})

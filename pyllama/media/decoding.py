@@ -1,14 +1,34 @@
-"""The one place where what a decoder raises becomes a refusal."""
+"""The one place where what a decoder raises, or never ends, becomes a refusal."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyllama.errors import InvalidMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from pyllama.media.limits import MediaLimits
+
+_Frame = TypeVar("_Frame")
+
+
+class Patience:
+    """The time that one file may take to decode; it begins now."""
+
+    def __init__(self, limits: MediaLimits) -> None:
+        self._limit_s = limits.max_decode_s
+        self._end_s = time.monotonic() + self._limit_s
+
+    def over(self, frames: Iterable[_Frame]) -> Iterator[_Frame]:
+        """Yield the frames while there is time. Raises InvalidMedia when there is none left."""
+        for frame in frames:
+            if time.monotonic() > self._end_s:
+                raise InvalidMedia(f"it takes longer than {self._limit_s:g} seconds to decode")
+            yield frame
 
 
 @contextmanager

@@ -20,5 +20,7 @@ class MediaLimits:
     min_sound_s: float = 0.05
     """Seconds of sound: encoders look at windows of some milliseconds, and need several."""
     max_sound_s: float = 1800.0
+    max_decode_s: float = 30.0
+    """Seconds that a sound or a video may take to decode: a small file may hold many frames."""
     max_frames: int = 8
     """Frames that a video is sampled to, evenly."""

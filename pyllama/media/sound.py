@@ -9,7 +9,7 @@ import av
 
 from pyllama.errors import InvalidMedia
 from pyllama.media.content import Sound
-from pyllama.media.decoding import decoding
+from pyllama.media.decoding import Patience, decoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def read_sound(data: bytes, name: str, rate: int, limits: MediaLimits) -> Sound:
     bytes_per_s = rate * _BYTES_PER_SAMPLE
     samples = bytearray()
     with decoding(name):
-        for piece in _pieces(data, name, rate):
+        for piece in _pieces(data, name, rate, Patience(limits)):
             samples += piece
             if len(samples) > limits.max_sound_s * bytes_per_s:
                 raise InvalidMedia(f"the sound is longer than {limits.max_sound_s:g} seconds")
@@ -46,7 +46,7 @@ def read_sound(data: bytes, name: str, rate: int, limits: MediaLimits) -> Sound:
     return Sound(bytes(samples))
 
 
-def _pieces(data: bytes, name: str, rate: int) -> Iterator[memoryview]:
+def _pieces(data: bytes, name: str, rate: int, patience: Patience) -> Iterator[memoryview]:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     with av.open(io.BytesIO(data), format=name) as container:
         if not container.streams.audio:
@@ -54,7 +54,7 @@ def _pieces(data: bytes, name: str, rate: int) -> Iterator[memoryview]:
         stream = container.streams.audio[0]
         if stream.rate not in _RATES:
             raise InvalidMedia(f"the sound has {stream.rate} samples a second")
-        for frame in container.decode(stream):
+        for frame in patience.over(container.decode(stream)):
             for part in resampler.resample(frame):
                 yield _samples(part)
     for part in resampler.resample(None):

@@ -16,6 +16,7 @@ from pyllama.errors import InvalidMedia, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyllama.media.fetch import Downloads
     from pyllama.media.kinds import Family
     from pyllama.media.limits import MediaLimits
 
@@ -33,26 +34,44 @@ _OBJECTS: dict[str, Family] = {"image": "picture", "audio": "sound", "video": "v
 TYPES = frozenset({*_ENCODED, *_OBJECTS})
 
 
-def read_source(
-    part: Mapping[str, Any], path: str, limits: MediaLimits
-) -> tuple[Family, bytes | Image.Image, str]:
-    """Return what a part is said to be, what it holds, and the path of the member that held it.
+class Source:
+    """A part of a message, before what it holds is read.
 
-    Raises:
-        InvalidMedia: it holds no file, or one that is too large; ``param`` is that path.
-        Unsupported: it is the address of a file elsewhere.
+    Args:
+        part: the part; its type is one of :data:`TYPES`.
+        path: where it stands in the request.
     """
-    kind = part["type"]
-    if kind in _OBJECTS:
+
+    def __init__(self, part: Mapping[str, Any], path: str) -> None:
+        kind = part["type"]
+        value: Any = part.get(kind)
         path = f"{path}.{kind}"
-        return _OBJECTS[kind], _of_object(part.get(kind), path, limits), path
-    family, names = _ENCODED[kind]
-    value: Any = part.get(kind)
-    path = f"{path}.{kind}"
-    if hasattr(value, "get"):
-        name = next((name for name in names if value.get(name) is not None), names[0])
-        value, path = value.get(name), f"{path}.{name}"
-    return family, _of_text(value, path, limits), path
+        self._is_object = kind in _OBJECTS
+        if self._is_object:
+            self.family = _OBJECTS[kind]
+        else:
+            self.family, names = _ENCODED[kind]
+            if hasattr(value, "get"):
+                name = next((name for name in names if value.get(name) is not None), names[0])
+                value, path = value.get(name), f"{path}.{name}"
+        self.path = path
+        """The path of the member that holds the file."""
+        self._value = value
+
+    def read(self, limits: MediaLimits, downloads: Downloads | None) -> bytes | Image.Image:
+        """Return what the part holds; may wait for another server.
+
+        Args:
+            limits: what is too large.
+            downloads: fetches what is the address of a file; None refuses it.
+
+        Raises:
+            InvalidMedia: it holds no file, or one that is too large; ``param`` is :attr:`path`.
+            Unsupported: it is the address of a file elsewhere, and none is fetched.
+        """
+        if self._is_object:
+            return _of_object(self._value, self.path, limits)
+        return _of_text(self._value, self.path, limits, downloads)
 
 
 def _of_object(value: Any, path: str, limits: MediaLimits) -> bytes | Image.Image:
@@ -71,15 +90,12 @@ def _of_object(value: Any, path: str, limits: MediaLimits) -> bytes | Image.Imag
     raise InvalidMedia(f"{path} must be bytes or the path of a file", param=path)
 
 
-def _of_text(value: Any, path: str, limits: MediaLimits) -> bytes:
+def _of_text(value: Any, path: str, limits: MediaLimits, downloads: Downloads | None) -> bytes:
     if not isinstance(value, str):
         raise InvalidMedia(f"{path} must be a data: URL or base64 text", param=path)
     match = _DATA_URL.match(value)
     if match is None and ":" in value[:32]:
-        raise Unsupported(
-            f"{path} is an address, and none is fetched; send a data: URL with the file in base64",
-            param=path,
-        )
+        return _of_address(value, path, limits, downloads)
     text = value[match.end() :] if match else value
     # 4 letters hold 3 bytes.
     _check_length(len(text) * 3 // 4, path, limits)
@@ -87,6 +103,18 @@ def _of_text(value: Any, path: str, limits: MediaLimits) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidMedia(f"{path} is no base64: {error}", param=path) from error
+
+
+def _of_address(url: str, path: str, limits: MediaLimits, downloads: Downloads | None) -> bytes:
+    if downloads is None:
+        raise Unsupported(
+            f"{path} is an address, and none is fetched; send a data: URL with the file in base64, "
+            "or start the server with --media-urls on",
+            param=path,
+        )
+    data = downloads.fetch(url)
+    _check_length(len(data), path, limits)
+    return data
 
 
 def _check_length(n_bytes: int, path: str, limits: MediaLimits) -> None:

@@ -9,7 +9,7 @@ import av
 
 from pyllama.errors import InvalidMedia
 from pyllama.media.content import Picture
-from pyllama.media.decoding import decoding
+from pyllama.media.decoding import Patience, decoding
 from pyllama.media.picture import check_size, of_image
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
         if container.streams.video:
             stream = container.streams.video[0]
             check_size(stream.width, stream.height, limits)
+            # Frames may grow later: FFmpeg then makes no room for them.
+            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
             frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
     if not frames:
         raise InvalidMedia(f"the {name} holds no pictures")
@@ -46,11 +48,12 @@ def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.Vide
     """Yield the frames in the middle of equal parts of the video; each frame once."""
     length = container.duration or 0
     last = None
+    patience = Patience(limits)
     for index in range(limits.max_frames):
         wanted = length * (2 * index + 1) // (2 * limits.max_frames)
         if length:
             container.seek(wanted)
-        frame = _frame_at(container, wanted / av.time_base)
+        frame = _frame_at(container, wanted / av.time_base, patience)
         if frame is None or frame.pts == last:
             continue
         last = frame.pts
@@ -59,10 +62,12 @@ def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.Vide
             return
 
 
-def _frame_at(container: InputContainer, wanted_s: float) -> av.VideoFrame | None:
+def _frame_at(
+    container: InputContainer, wanted_s: float, patience: Patience
+) -> av.VideoFrame | None:
     """Return the frame that is seen at a time: the last one that does not come after it."""
     found = None
-    for frame in container.decode(container.streams.video[0]):
+    for frame in patience.over(container.decode(container.streams.video[0])):
         if found is not None and frame.time > wanted_s:
             break
         found = frame
@@ -70,4 +75,6 @@ def _frame_at(container: InputContainer, wanted_s: float) -> av.VideoFrame | Non
 
 
 def _picture(frame: av.VideoFrame, limits: MediaLimits) -> Picture:
+    # A frame may have another size than the stream says that it has.
+    check_size(frame.width, frame.height, limits)
     return of_image(frame.to_image(), limits)  # type: ignore[no-untyped-call]

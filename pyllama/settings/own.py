@@ -82,6 +82,12 @@ OWN = {
             help="on: the text of each prompt appears in the log (default: off)",
         ),
         OwnOption(
+            name="media_urls",
+            convert=_boolean,
+            help="on: pictures, sound and video that a request names by an http: or https: address "
+            "are fetched from the public internet (default: off)",
+        ),
+        OwnOption(
             name="tuned",
             convert=_boolean,
             help="on: use what `pyllama tune` measured for this model and machine, beneath every "

@@ -34,6 +34,9 @@ class Settings:
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
     """Log the text of each prompt. Off: no text of a user reaches the log."""
+    media_urls: bool = False
+    """Fetch pictures, sound and video that a request names by http: and https: addresses. Off:
+    a client cannot make this machine connect to another one."""
     tuned: bool = True
     """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)

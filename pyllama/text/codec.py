@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from pyllama.media import MediaReader
+from pyllama.media import Fetcher, MediaReader
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.parser import AnswerParser
@@ -46,7 +46,8 @@ class TextCodec:
         """Read the template and the vocabulary of a model."""
         model, vocab = loaded.model, loaded.vocab
         n_whole = min(loaded.limits.n_batch, loaded.limits.n_ubatch)
-        media = MediaReader(vocab, loaded.projector, n_whole=n_whole)
+        fetcher = Fetcher() if settings.media_urls else None
+        media = MediaReader(vocab, loaded.projector, n_whole=n_whole, fetcher=fetcher)
         chats = ChatPrompts(
             model,
             vocab,

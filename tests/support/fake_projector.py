@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pyllama.errors import NativeError
-from pyllama.media import MediaLimits, MediaReader
+from pyllama.media import Fetcher, MediaLimits, MediaReader
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,14 @@ class FakeVocab:
         return list(map(ord, text))
 
 
-def reader(projector: FakeProjector | None, **limits: Any) -> MediaReader:
+def reader(
+    projector: FakeProjector | None, *, fetcher: Fetcher | None = None, **limits: Any
+) -> MediaReader:
     """Return a reader over fakes; None for a model that takes text only."""
     return MediaReader(
         cast("Any", FakeVocab()),
         cast("Any", projector),
         n_whole=50,
         limits=MediaLimits(**limits),
+        fetcher=fetcher,
     )

@@ -70,6 +70,22 @@ def video(n_frames: int = 40, kind: str = "mp4", codec: str = "mpeg4") -> bytes:
     return file.getvalue()
 
 
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """Return a file that something happened to."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        # The head of a file says how the rest is read.
+        end = chance.choice([64, len(changed)])
+        place = chance.randrange(min(end, len(changed)))
+        if chance.random() < 0.8:
+            changed[place] = chance.randrange(256)
+        elif chance.random() < 0.5:
+            del changed[place + 12 : place + chance.randint(13, 50)]
+        else:
+            del changed[max(place, 12) :]
+    return bytes(changed)
+
+
 def data_url(data: bytes, kind: str = "image/png") -> str:
     """Return a file as text."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -175,6 +175,8 @@ def test_what_cannot_be_read_is_refused(kind: str, data: Any, reason: str) -> No
         ("image", media_files.image(), {"max_pixels": 2000}, "more than 2,000 in all"),
         ("image", media_files.picture(), {"max_bytes": 900}, "bytes, more than 900"),
         ("audio", media_files.wav(), {"max_sound_s": 0.2}, "longer than 0.2 seconds"),
+        ("audio", media_files.wav(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
+        ("video", media_files.video(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
         ("video", media_files.video(), {"max_pixels": 2000}, "more than 2,000 in all"),
     ],
 )
@@ -209,6 +211,7 @@ def test_damaged_files_are_read_or_refused() -> None:
     """2,000 files with bytes changed, cut out and cut off: nothing else is raised, nothing ends."""
     files = [("image", media_files.picture(kind=kind)) for kind in ("PNG", "BMP", "GIF", "WEBP")]
     files += [("image", media_files.picture(kind="JPEG")), ("video", media_files.video(6))]
+    files += [("video", media_files.video(6, kind)) for kind in ("matroska", "avi")]
     files.append(("audio", media_files.wav(n_samples=2000)))
     files += [("audio", media_files.sound(kind, kind)) for kind in ("mp3", "flac")]
     chance = random.Random(5)  # noqa: S311
@@ -216,23 +219,7 @@ def test_damaged_files_are_read_or_refused() -> None:
     for number in range(2000):
         kind, data = files[number % len(files)]
         try:
-            read(kind, damaged(data, chance))
+            read(kind, media_files.damaged(data, chance))
         except InvalidMedia:
             n_refused += 1
     assert 200 < n_refused < 2000
-
-
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """Return a file that something happened to."""
-    changed = bytearray(data)
-    for _ in range(chance.randint(1, 8)):
-        # The head of a file says how the rest is read.
-        end = chance.choice([64, len(changed)])
-        place = chance.randrange(min(end, len(changed)))
-        if chance.random() < 0.8:
-            changed[place] = chance.randrange(256)
-        elif chance.random() < 0.5:
-            del changed[place + 12 : place + chance.randint(13, 50)]
-        else:
-            del changed[max(place, 12) :]
-    return bytes(changed)

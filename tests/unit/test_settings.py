@@ -329,7 +329,11 @@ def test_own_options_have_three_forms(name: str) -> None:
     """Flag, variable and keyword of an option of pyllama's own mean the same."""
     own = OWN[name]
     # A value that is not the default.
-    switches = {"log_prompts": ("on", True), "tuned": ("off", False)}
+    switches = {
+        "log_prompts": ("on", True),
+        "media_urls": ("on", True),
+        "tuned": ("off", False),
+    }
     word, value = switches.get(name, ("3", 3))
     by_flag = read(own.arg, word)
     assert by_flag == read(**{own.env: word})
