@@ -161,10 +161,13 @@ def test_files_that_are_no_projector_are_refused(
             Projector(model, path)
 
 
-def test_a_projector_whose_pieces_depend_on_the_text_is_refused(model: Model, folder: Path) -> None:
+def test_a_projector_whose_pieces_depend_on_the_rest_is_refused(
+    model: Model, folder: Path
+) -> None:
     """They could not be cached; one of an unknown kind is refused by mtmd itself."""
-    with pytest.raises(NativeError, match="aligns pictures to the text"):
-        Projector(model, projectors.named(folder, "deepseek4v"))
+    for kind in ("deepseek4v", "hunyuanvl"):
+        with pytest.raises(NativeError, match="depend on what is before"):
+            Projector(model, projectors.named(folder, kind))
     with pytest.raises(NativeError, match="refused the file"):
         Projector(model, projectors.named(folder, "unheard-of"))
 
