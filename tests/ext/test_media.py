@@ -123,6 +123,24 @@ def test_cells_run_out_and_steps_are_interrupted_as_with_text(
     assert chunk.decode(streams.context, embeddings, n_ctx, 0) == DECODE_NO_KV_CELLS
 
 
+def test_text_stays_causal_after_what_sees_all_of_itself(
+    loaded: dict[str, Projector], streams: Driver
+) -> None:
+    """Whether such a piece was computed, interrupted or refused."""
+    chunk = chunk_of(cut(loaded["whole"]))
+    embeddings = chunk.encode()
+    streams.context.abort()
+    assert chunk.decode(streams.context, embeddings, 0, 0) == DECODE_ABORTED
+    assert streams.context.is_causal
+    streams.context.clear_abort()
+    streams.memory.clear()
+    assert chunk.decode(streams.context, embeddings, 0, 0) == DECODE_OK
+    assert streams.context.is_causal
+    with pytest.raises(NativeError):
+        chunk.decode(streams.context, embeddings, 3, 0)
+    assert streams.context.is_causal
+
+
 def test_what_does_not_fit_is_refused(loaded: dict[str, Projector], streams: Driver) -> None:
     """Sizes, positions, ids and embeddings of something else are errors, not a crash."""
     rgb, width, height = picture()
