@@ -24,16 +24,21 @@ cdef class Batch:
     def clear(self):
         self.raw.n_tokens = 0
 
-    def add(self, list tokens not None, int start, int count, int seq_id, bint wants_logits):
+    def add(
+        self, list tokens not None, int start, int count, int seq_id, bint wants_logits,
+        int n_skipped=0,
+    ):
         cdef int row = self.raw.n_tokens
         cdef int i
         if count < 1 or start < 0 or count > len(tokens) - start:
             raise ValueError(f"tokens [{start}, {start + count}) of {len(tokens)}")
+        if not 0 <= n_skipped <= start:
+            raise ValueError(f"{n_skipped} positions less than the {start} tokens before")
         if count > self.capacity - row:
             raise ValueError(f"{row + count} tokens in a batch of {self.capacity}")
         for i in range(count):
             self.raw.token[row + i] = tokens[start + i]
-            self.raw.pos[row + i] = start + i
+            self.raw.pos[row + i] = start - n_skipped + i
             self.raw.n_seq_id[row + i] = 1
             self.raw.seq_id[row + i][0] = seq_id
             self.raw.logits[row + i] = False

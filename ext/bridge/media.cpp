@@ -43,7 +43,7 @@ mtmd_context_params to_params(const common_params & params) {
     return mparams;
 }
 
-// Whether a projector cuts a picture differently after other text: its pieces cannot be cached.
+// Whether a picture is not the same after other text or other pictures: its pieces cannot be cached.
 bool looks_back(const char * path) {
     gguf_context_ptr gguf(gguf_init_from_file(path, { /* no_alloc */ true, /* ctx */ nullptr }));
     if (gguf == nullptr) {
@@ -51,8 +51,12 @@ bool looks_back(const char * path) {
     }
     for (const char * key : { "clip.projector_type", "clip.vision.projector_type" }) {
         const int64_t id = gguf_find_key(gguf.get(), key);
-        if (id >= 0 && gguf_get_kv_type(gguf.get(), id) == GGUF_TYPE_STRING &&
-            std::strcmp(gguf_get_val_str(gguf.get(), id), "deepseek4v") == 0) {
+        if (id < 0 || gguf_get_kv_type(gguf.get(), id) != GGUF_TYPE_STRING) {
+            continue;
+        }
+        const char * kind = gguf_get_val_str(gguf.get(), id);
+        // The first pads to the text before it, the second counts the pictures of a prompt.
+        if (std::strcmp(kind, "deepseek4v") == 0 || std::strcmp(kind, "hunyuanvl") == 0) {
             return true;
         }
     }
@@ -87,7 +91,7 @@ pyl_projector * pyl_projector_new(const pyl_options * options, const llama_model
         llama_log_get(&log, &data);
         mtmd_helper_log_set(log, data);
         if (looks_back(path)) {
-            throw std::runtime_error("the projector aligns pictures to the text before them");
+            throw std::runtime_error("the projector makes a picture depend on what is before it");
         }
         auto projector = std::make_unique<pyl_projector>();
         projector->ctx.reset(mtmd_init_from_file(path, model, to_params(options->params)));

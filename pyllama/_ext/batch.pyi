@@ -27,25 +27,33 @@ class Batch:
         """Drop all tokens."""
 
     def add(
-        self, tokens: list[int], start: int, count: int, seq_id: int, wants_logits: bool
+        self,
+        tokens: list[int],
+        start: int,
+        count: int,
+        seq_id: int,
+        wants_logits: bool,
+        n_skipped: int = 0,
     ) -> int:
-        """Append ``tokens[start : start + count]`` of one sequence, at positions from ``start``.
+        """Append ``tokens[start : start + count]`` of one sequence.
 
         The ids themselves are checked by :meth:`Context.decode`, which knows the vocabulary.
 
         Args:
-            tokens: the whole sequence, shape (n_tokens,); the index is the position.
+            tokens: the whole sequence, shape (n_tokens,); the index is the position, less what is
+                skipped.
             start: first token to compute.
             count: tokens to compute, at least 1.
             seq_id: sequence whose KV cells they extend.
             wants_logits: whether the last of them gets a row of logits.
+            n_skipped: how many more tokens than positions lie before ``start``, where media do.
 
         Returns:
             The batch row of the last token added; :func:`sample_rows` takes it.
 
         Raises:
-            ValueError: the range is not inside ``tokens``, or the batch is too small for it. The
-                batch is unchanged.
+            ValueError: the range is not inside ``tokens``, more is skipped than there is, or the
+                batch is too small. The batch is unchanged.
         """
 
     def add_draft(self, draft: tuple[int, ...], start: int, seq_id: int) -> None:

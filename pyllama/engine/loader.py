@@ -120,17 +120,10 @@ def _projector(loaded: LoadedModel, mmproj: str) -> Projector:
         raise ModelLoadError(str(path), "the model makes embeddings, and those of text only.")
     with _NativeErrors() as errors:
         try:
-            projector = Projector(loaded.model, path)
+            return Projector(loaded.model, path)
         except NativeError as error:
             remedy = "Was it made for this model?"
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
-    if projector.is_mrope:
-        raise ModelLoadError(
-            str(path),
-            "the model gives pictures positions in two dimensions (M-RoPE).",
-            "pyllama cannot compute those yet; start it without --mmproj, for text.",
-        )
-    return projector
 
 
 def _options(settings: Settings) -> Options:

@@ -29,8 +29,8 @@ class MediaCells:
         # By the token that stands for the content, the stalest first.
         self._known: OrderedDict[int, bytes] = OrderedDict()
 
-    def compute(self, chunk: Chunk) -> tuple[int, float]:
-        """Compute a chunk's cells. Releases the GIL.
+    def compute(self, chunk: Chunk, position: int) -> tuple[int, float]:
+        """Compute a chunk's cells, the first at a position. Releases the GIL.
 
         Returns:
             The status of the decode, and the time that encoding took, seconds; 0 where its
@@ -49,7 +49,7 @@ class MediaCells:
             self._remember(key, embeddings)
         else:
             self._known.move_to_end(key)
-        status = chunk.media.decode(self._context, embeddings, chunk.start, chunk.seq_id)
+        status = chunk.media.decode(self._context, embeddings, position, chunk.seq_id)
         return status, encode_s
 
     def _remember(self, key: int, embeddings: bytes) -> None:

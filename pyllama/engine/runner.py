@@ -10,6 +10,7 @@ from pyllama._ext.context import DECODE_ABORTED, DECODE_NO_KV_CELLS, DECODE_OK
 from pyllama._ext.memory import Memory
 from pyllama._ext.sampler import WorkerPool, sample_rows, sample_verify
 from pyllama.engine.media import MediaCells
+from pyllama.engine.positions import Positions
 from pyllama.engine.scoring import PromptScoring, drawn_logprobs
 from pyllama.engine.state_store import StateStore
 from pyllama.engine.stream_copies import StreamCopies
@@ -18,6 +19,7 @@ from pyllama.sched import (
     DropState,
     LoadState,
     RemoveCells,
+    SaveState,
     StateMove,
     StepResult,
     StepStatus,
@@ -80,6 +82,7 @@ class LlamaRunner:
         self._store = StateStore(context)
         self._copies = StreamCopies(context, self._memory)
         self._media = MediaCells(context)
+        self._positions = Positions()
         self._batch = Batch(context.n_batch)
         self._n_seq_ids = limits.n_seq_ids
         # While rows are sampled the threads that compute a batch have nothing to do.
@@ -96,17 +99,25 @@ class LlamaRunner:
         if plan.media is not None:
             return self._run_media(plan.media, moves)
         start_s = time.perf_counter()
-        batch = self._batch
+        batch, positions = self._batch, self._positions
         batch.clear()
         rows: list[_Row] = []
         scoring = PromptScoring(self._context, self._pool)
         for chunk in plan.chunks:
             sequence = chunk.sequence
+            # What a chunk of text lies behind is all that its id holds.
+            n_skipped = positions.skipped(chunk.seq_id) if positions else 0
             row = batch.add(
-                sequence.tokens, chunk.start, chunk.n_own, chunk.seq_id, chunk.wants_token
+                sequence.tokens,
+                chunk.start,
+                chunk.n_own,
+                chunk.seq_id,
+                chunk.wants_token,
+                n_skipped,
             )
             if chunk.draft:
-                batch.add_draft(chunk.draft, chunk.start + chunk.n_own, chunk.seq_id)
+                start = chunk.start + chunk.n_own - n_skipped
+                batch.add_draft(chunk.draft, start, chunk.seq_id)
             scoring.add(chunk, batch, row)
             if chunk.wants_token:
                 rows.append(_Row(row, sequence.request.sampler, chunk.draft))
@@ -126,7 +137,11 @@ class LlamaRunner:
 
     def _run_media(self, chunk: Chunk, moves: tuple[StateMove, ...]) -> StepResult:
         start_s = time.perf_counter()
-        status, encode_s = self._media.compute(chunk)
+        position = self._positions.of(chunk.seq_id, chunk.start)
+        status, encode_s = self._media.compute(chunk, position)
+        if status == DECODE_OK:
+            n_pos = chunk.media.n_pos
+            self._positions.add(chunk.seq_id, chunk.start, chunk.count, n_pos)
         duration_s = time.perf_counter() - start_s
         return StepResult(_STATUS[status], (), duration_s, moves=moves, encode_s=encode_s)
 
@@ -146,27 +161,37 @@ class LlamaRunner:
     def _apply(self, operation: CellOp) -> StateMove | None:
         if isinstance(operation, RemoveCells):
             self._copies.changed(operation.seq_id)
-            self._memory.seq_rm(operation.seq_id, operation.start)
+            start = self._positions.remove(operation.seq_id, operation.start)
+            self._memory.seq_rm(operation.seq_id, start)
         elif isinstance(operation, CopyCells):
             self._copy(operation)
         elif isinstance(operation, DropState):
+            self._positions.drop(operation.entry_id)
             self._store.drop(operation.entry_id)
+        elif isinstance(operation, SaveState):
+            self._positions.save(operation.seq_id, operation.entry_id)
+            return self._store.move(operation)
         else:
-            move = self._store.move(operation)
-            if isinstance(operation, LoadState):
-                self._copies.changed(operation.seq_id)
-                n_tokens = 0 if move.has_failed else operation.n_tokens
-                self._memory.seq_rm(operation.seq_id, n_tokens)
-            return move
+            return self._load(operation)
         return None
 
+    def _load(self, operation: LoadState) -> StateMove:
+        move = self._store.move(operation)
+        self._copies.changed(operation.seq_id)
+        n_tokens = 0 if move.has_failed else operation.n_tokens
+        n_pos = self._positions.load(operation.seq_id, operation.entry_id, n_tokens)
+        self._memory.seq_rm(operation.seq_id, n_pos)
+        return move
+
     def _copy(self, operation: CopyCells) -> None:
+        source, target = operation.source, operation.target
+        n_pos = self._positions.copy(source, target, operation.count)
         if self._is_unified:
             # The target shares the cells: nothing is copied.
-            self._memory.seq_rm(operation.target)
-            self._memory.seq_cp(operation.source, operation.target, 0, operation.count)
+            self._memory.seq_rm(target)
+            self._memory.seq_cp(source, target, 0, n_pos)
         else:
-            self._copies.copy(operation)
+            self._copies.copy(source, target, n_pos)
 
     def interrupt(self) -> None:
         """Make a running decode return early."""
@@ -178,4 +203,7 @@ class LlamaRunner:
 
     def cells(self) -> dict[int, int]:
         """Return how many KV cells each slot id holds, as the memory itself counts them."""
-        return {seq_id: self._memory.pos_max(seq_id) + 1 for seq_id in range(self._n_seq_ids)}
+        return {
+            seq_id: self._positions.n_tokens(seq_id, self._memory.pos_max(seq_id) + 1)
+            for seq_id in range(self._n_seq_ids)
+        }

@@ -12,7 +12,6 @@ from pyllama.errors import NativeError
 if TYPE_CHECKING:
     from pyllama._ext.context import Context
     from pyllama._ext.memory import Memory
-    from pyllama.sched import CopyCells
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +35,12 @@ class StreamCopies:
         # What was read of which id, as long as that is what the id holds.
         self._read: tuple[int, bytearray] | None = None
 
-    def copy(self, operation: CopyCells) -> None:
-        """Give the target the first cells of the source, and nothing else."""
-        self.changed(operation.target)
-        if self._by_state and self._copy_state(operation):
-            return
-        self._memory.seq_cp(operation.source, operation.target)
-        self._memory.seq_rm(operation.target, operation.count)
+    def copy(self, source: int, target: int, n_pos: int) -> None:
+        """Give an id the cells of another's first positions, and nothing else."""
+        self.changed(target)
+        if not (self._by_state and self._copy_state(source, target)):
+            self._memory.seq_cp(source, target)
+        self._memory.seq_rm(target, n_pos)
 
     def changed(self, seq_id: int) -> None:
         """Forget what was read of an id."""
@@ -53,16 +51,15 @@ class StreamCopies:
         """Forget what was read: a batch changes what ids hold, and the memory is wanted."""
         self._read = None
 
-    def _copy_state(self, operation: CopyCells) -> bool:
+    def _copy_state(self, source: int, target: int) -> bool:
         try:
-            if self._read is None or self._read[0] != operation.source:
-                self._read = (operation.source, save_sequence(self._context, operation.source))
-            restore_sequence(self._context, operation.target, self._read[1])
+            if self._read is None or self._read[0] != source:
+                self._read = (source, save_sequence(self._context, source))
+            restore_sequence(self._context, target, self._read[1])
         except (MemoryError, NativeError) as error:
             # Never again: a whole copy is done later than a state is read.
             logger.warning("copying cells by their state failed: %s", error)
             self._by_state = False
             self._read = None
             return False
-        self._memory.seq_rm(operation.target, operation.count)
         return True

@@ -17,7 +17,6 @@ from pyllama._ext.state import save_sequence
 from pyllama.engine import stream_copies
 from pyllama.engine.stream_copies import StreamCopies
 from pyllama.errors import NativeError
-from pyllama.sched import CopyCells
 
 pytestmark = pytest.mark.model
 
@@ -75,7 +74,7 @@ def test_copies_continue_as_their_source(
     memory, wanted = fill(context)
     copies = StreamCopies(context, memory)
     for target in (1, 2):
-        copies.copy(CopyCells(0, target, 20))
+        copies.copy(0, target, 20)
     copies.forget()
     for target in (1, 2):
         found = logits(context, [*TOKENS[:20], 7], 20, target)
@@ -96,14 +95,14 @@ def test_source_is_read_once(context: Context, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(stream_copies, "save_sequence", count)
     memory, _ = fill(context)
     copies = StreamCopies(context, memory)
-    copies.copy(CopyCells(0, 1, 20))
-    copies.copy(CopyCells(0, 2, 10))
+    copies.copy(0, 1, 20)
+    copies.copy(0, 2, 10)
     assert reads == [0]
     memory.seq_rm(0, 15)
     copies.changed(0)
-    copies.copy(CopyCells(0, 1, 15))
+    copies.copy(0, 1, 15)
     # A target is a source of what it got.
-    copies.copy(CopyCells(1, 2, 12))
-    copies.copy(CopyCells(2, 0, 12))
+    copies.copy(1, 2, 12)
+    copies.copy(2, 0, 12)
     assert reads == [0, 0, 1, 2]
     assert [memory.pos_max(seq_id) for seq_id in range(3)] == [11, 14, 11]

@@ -40,6 +40,15 @@ def test_a_range_outside_of_the_tokens_is_refused(start: int, count: int) -> Non
     assert len(batch) == 0
 
 
+@pytest.mark.parametrize("n_skipped", [-1, 2])
+def test_more_than_there_is_cannot_be_skipped(n_skipped: int) -> None:
+    """No position is negative, or past the token's own index."""
+    batch = Batch(8)
+    with pytest.raises(ValueError, match="less than the 1 tokens"):
+        batch.add([1, 2, 3], 1, 2, 0, False, n_skipped)  # noqa: FBT003
+    assert len(batch) == 0
+
+
 def test_what_is_no_token_leaves_the_batch_as_it_was() -> None:
     """A bad element in the middle of a chunk adds nothing."""
     batch = Batch(8)

@@ -123,6 +123,24 @@ def test_cells_run_out_and_steps_are_interrupted_as_with_text(
     assert chunk.decode(streams.context, embeddings, n_ctx, 0) == DECODE_NO_KV_CELLS
 
 
+def test_text_stays_causal_after_what_sees_all_of_itself(
+    loaded: dict[str, Projector], streams: Driver
+) -> None:
+    """Whether such a piece was computed, interrupted or refused."""
+    chunk = chunk_of(cut(loaded["whole"]))
+    embeddings = chunk.encode()
+    streams.context.abort()
+    assert chunk.decode(streams.context, embeddings, 0, 0) == DECODE_ABORTED
+    assert streams.context.is_causal
+    streams.context.clear_abort()
+    streams.memory.clear()
+    assert chunk.decode(streams.context, embeddings, 0, 0) == DECODE_OK
+    assert streams.context.is_causal
+    with pytest.raises(NativeError):
+        chunk.decode(streams.context, embeddings, 3, 0)
+    assert streams.context.is_causal
+
+
 def test_what_does_not_fit_is_refused(loaded: dict[str, Projector], streams: Driver) -> None:
     """Sizes, positions, ids and embeddings of something else are errors, not a crash."""
     rgb, width, height = picture()
@@ -161,10 +179,13 @@ def test_files_that_are_no_projector_are_refused(
             Projector(model, path)
 
 
-def test_a_projector_whose_pieces_depend_on_the_text_is_refused(model: Model, folder: Path) -> None:
+def test_a_projector_whose_pieces_depend_on_the_rest_is_refused(
+    model: Model, folder: Path
+) -> None:
     """They could not be cached; one of an unknown kind is refused by mtmd itself."""
-    with pytest.raises(NativeError, match="aligns pictures to the text"):
-        Projector(model, projectors.named(folder, "deepseek4v"))
+    for kind in ("deepseek4v", "hunyuanvl"):
+        with pytest.raises(NativeError, match="depend on what is before"):
+            Projector(model, projectors.named(folder, kind))
     with pytest.raises(NativeError, match="refused the file"):
         Projector(model, projectors.named(folder, "unheard-of"))
 

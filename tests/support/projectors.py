@@ -55,13 +55,15 @@ class _File:
         self.tensor(f"{name}.weight", width)
         self.tensor(f"{name}.bias", width)
 
-    def encoder(self, tower: str, prefix: str, *, has_key_bias: bool = True) -> None:
+    def encoder(
+        self, tower: str, prefix: str, *, n_embd: int = N_EMBD, has_key_bias: bool = True
+    ) -> None:
         """Add what the encoders have in common: numbers, and blocks of attention."""
         self.number(f"{tower}.embedding_length", _WIDTH)
         self.number(f"{tower}.attention.head_count", 4)
         self.number(f"{tower}.feed_forward_length", 2 * _WIDTH)
         self.number(f"{tower}.block_count", _N_BLOCKS)
-        self.number(f"{tower}.projection_dim", N_EMBD)
+        self.number(f"{tower}.projection_dim", n_embd)
         self._writer.add_float32(f"clip.{tower}.attention.layer_norm_epsilon", 1e-5)
         for block in range(_N_BLOCKS):
             name = f"{prefix}.blk.{block}"
@@ -77,14 +79,18 @@ class _File:
 
     def vision(self, image_size: int, n_pos: int) -> None:
         """Add the part of an encoder of square pictures."""
+        self.patches(image_size)
+        self.tensor("v.position_embd.weight", n_pos, _WIDTH, scale=0.1)
+
+    def patches(self, image_size: int, n_embd: int = N_EMBD) -> None:
+        """Add the part of an encoder of pictures, without their positions."""
         self.flag("has_vision_encoder")
-        self.encoder("vision", "v")
+        self.encoder("vision", "v", n_embd=n_embd)
         self.number("vision.image_size", image_size)
         self.number("vision.patch_size", _PATCH)
         self.numbers("vision.image_mean", [0.5, 0.5, 0.5])
         self.numbers("vision.image_std", [0.5, 0.5, 0.5])
         self.tensor("v.patch_embd.weight", _WIDTH, 3, _PATCH, _PATCH)
-        self.tensor("v.position_embd.weight", n_pos, _WIDTH, scale=0.1)
 
     def close(self) -> None:
         self._writer.write_header_to_file()
@@ -153,6 +159,19 @@ KINDS: dict[str, Callable[[Path, int], None]] = {
     "whole": _whole,
     "sound": _sound,
 }
+
+
+def merger(folder: Path, n_embd: int, seed: int = 1) -> Path:
+    """Write Qwen2-VL's, for a model of such a width: a token for each 28 by 28 pixels."""
+    path = folder / f"merger-{seed}.gguf"
+    file = _File(path, "qwen2vl_merger", seed)
+    file.patches(112, n_embd)
+    file.tensor("v.patch_embd.weight.1", _WIDTH, 3, _PATCH, _PATCH)
+    file.norm("v.post_ln")
+    file.linear("mm.0", 4 * _WIDTH, 4 * _WIDTH)
+    file.linear("mm.2", 4 * _WIDTH, n_embd)
+    file.close()
+    return path
 
 
 def named(folder: Path, kind: str) -> Path:
