@@ -21,7 +21,7 @@ class Part:
     @property
     def is_text(self) -> bool:
         """Whether it is no media."""
-        return self.value["type"] == "text"
+        return bool(self.value["type"] == "text")
 
 
 def text_part(text: str, path: str) -> Part:

@@ -179,9 +179,7 @@ def test_files_that_are_no_projector_are_refused(
             Projector(model, path)
 
 
-def test_a_projector_whose_pieces_depend_on_the_rest_is_refused(
-    model: Model, folder: Path
-) -> None:
+def test_a_projector_whose_pieces_depend_on_the_rest_is_refused(model: Model, folder: Path) -> None:
     """They could not be cached; one of an unknown kind is refused by mtmd itself."""
     for kind in ("deepseek4v", "hunyuanvl"):
         with pytest.raises(NativeError, match="depend on what is before"):
