@@ -1,108 +1,179 @@
 #include "constraint.h"
 
+#include "reasoning-budget.h"
+
 #include <algorithm>
+#include <cctype>
+#include <climits>
 #include <cmath>
 #include <stdexcept>
 
+namespace pyl {
+
 namespace {
 
-std::vector<llama_token> tokens_of(const llama_vocab * vocab, const std::string & text) {
-    return common_tokenize(vocab, text, /* add_special= */ false, /* parse_special= */ true);
-}
+constexpr const char * ROOT = "root";
 
-void read_preserved(common_params_sampling & p, const common_json & constraint, const llama_vocab * vocab) {
-    for (const auto & text : constraint.at("preserved_tokens")) {
-        const auto tokens = tokens_of(vocab, text.get<std::string>());
-        if (tokens.size() == 1) {
-            p.preserved_tokens.insert(tokens[0]);
+llama_sampler * make_grammar(const llama_vocab * vocab, const common_params_sampling & p) {
+    if (!p.grammar_lazy) {
+        return llama_sampler_init_grammar(vocab, p.grammar.grammar.c_str(), ROOT);
+    }
+    std::vector<std::string> patterns;
+    std::vector<llama_token> tokens;
+    for (const auto & trigger : p.grammar_triggers) {
+        if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN) {
+            tokens.push_back(trigger.token);
+        } else {
+            patterns.push_back(pattern_of(trigger));
         }
     }
+    std::vector<const char *> raw;
+    for (const auto & pattern : patterns) {
+        raw.push_back(pattern.c_str());
+    }
+    return llama_sampler_init_grammar_lazy_patterns(
+        vocab, p.grammar.grammar.c_str(), ROOT, raw.data(), raw.size(), tokens.data(), tokens.size());
 }
 
-void read_triggers(common_params_sampling & p, const common_json & constraint, const llama_vocab * vocab) {
-    for (const auto & item : constraint.at("triggers")) {
-        common_grammar_trigger trigger;
-        trigger.type  = static_cast<common_grammar_trigger_type>(item.at("type").get<int>());
-        trigger.value = item.at("value").get<std::string>();
-        if (trigger.type < COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type > COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL) {
-            throw std::invalid_argument("a trigger is a word or a pattern");
+// Thoughts are watched where they are limited, and where no call may begin within them.
+llama_sampler * make_budget(const llama_vocab * vocab, const common_params_sampling & p) {
+    if (p.reasoning_budget_end.empty() || (!p.grammar_lazy && p.reasoning_budget_tokens < 0)) {
+        return nullptr;
+    }
+    const int32_t n_tokens = p.reasoning_budget_tokens < 0 ? INT_MAX : p.reasoning_budget_tokens;
+    return common_reasoning_budget_init(
+        vocab, { p.reasoning_budget_start }, p.reasoning_budget_end, p.reasoning_budget_forced, n_tokens);
+}
+
+// What the template has begun of the answer.
+llama_tokens begun_answer(const llama_vocab * vocab, const std::string & text) {
+    auto tokens = common_tokenize(vocab, text, /* add_special= */ false, /* parse_special= */ true);
+    const auto is_blank = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
+    if (!tokens.empty() && !is_blank(text[0])) {
+        // Some tokenizers put a blank before the first token.
+        const auto piece = common_token_to_piece(vocab, tokens[0], /* special= */ true);
+        if (!piece.empty() && is_blank(piece[0])) {
+            tokens.erase(tokens.begin());
         }
-        // A word that is one preserved token triggers by its id: its text alone may be plain text.
-        if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD) {
-            const auto tokens = tokens_of(vocab, trigger.value);
-            if (tokens.size() == 1 && p.preserved_tokens.count(tokens[0]) > 0) {
-                trigger.type  = COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
-                trigger.token = tokens[0];
+    }
+    return tokens;
+}
+
+}  // namespace
+
+constraint::constraint(const llama_vocab * vocab, const common_params_sampling & p) :
+    vocab(vocab), is_lazy(p.grammar_lazy), trigger(vocab, p.grammar_triggers), budget(make_budget(vocab, p)) {
+    const auto begun = begun_answer(vocab, p.generation_prompt);
+    if (!p.grammar.empty()) {
+        grammar.reset(make_grammar(vocab, p));
+        if (grammar == nullptr) {
+            throw std::runtime_error("failed to parse grammar");
+        }
+    }
+    if (grammar != nullptr && !is_lazy) {
+        try {
+            for (const llama_token token : begun) {
+                llama_sampler_accept(grammar.get(), token);
             }
+        } catch (const std::exception &) {
+            throw std::runtime_error("the grammar does not take the end of the prompt");
         }
-        p.grammar_triggers.push_back(trigger);
     }
-    if (p.grammar_lazy && p.grammar_triggers.empty()) {
-        throw std::invalid_argument("a lazy grammar needs a trigger");
+    for (const llama_token token : budget == nullptr ? llama_tokens{} : begun) {
+        llama_sampler_accept(budget.get(), token);
     }
 }
 
-// Tokens of a thinking block that the prompt holds already. llama.cpp counts them against the budget,
-// and takes those after a budget of 0 for the forced end, which would then lack its beginning.
-int32_t n_thought(const common_params_sampling & p, const llama_vocab * vocab) {
-    const auto   prompt = tokens_of(vocab, p.generation_prompt);
-    const auto & start  = p.reasoning_budget_start;
-    const auto   opened = std::find_end(prompt.begin(), prompt.end(), start.begin(), start.end());
-    if (opened == prompt.end()) {
-        return 0;
-    }
-    const auto first = opened + start.size();
-    for (const auto & end : p.reasoning_budget_end) {
-        if (std::search(first, prompt.end(), end.begin(), end.end()) != prompt.end()) {
-            return 0;
-        }
-    }
-    return static_cast<int32_t>(prompt.end() - first);
+bool constraint::is_wanted(const common_params_sampling & p) {
+    return !p.grammar.empty() || !p.reasoning_budget_end.empty();
 }
 
-void read_reasoning(common_params_sampling & p, const common_json & constraint, const llama_vocab * vocab) {
-    const auto start = constraint.at("thinking_start").get<std::string>();
-    for (const auto & text : constraint.at("thinking_ends")) {
-        const auto tokens = tokens_of(vocab, text.get<std::string>());
-        if (!tokens.empty()) {
-            p.reasoning_budget_end.push_back(tokens);
+void constraint::take_out(common_params_sampling & p) {
+    p.grammar      = {};
+    p.grammar_lazy = false;
+    p.grammar_triggers.clear();
+    p.generation_prompt.clear();
+    p.reasoning_budget_end.clear();
+}
+
+bool constraint::is_forcing() const {
+    return budget != nullptr && common_reasoning_budget_get_state(budget.get()) == REASONING_BUDGET_FORCING;
+}
+
+bool constraint::takes(llama_token token) {
+    if (!grammar_counts()) {
+        return true;
+    }
+    llama_token_data       candidate = { token, 1.0f, 0.0f };
+    llama_token_data_array array     = { &candidate, 1, -1, false };
+    llama_sampler_apply(grammar.get(), &array);
+    return !std::isinf(candidate.logit);
+}
+
+void constraint::filter(std::vector<llama_token_data> & candidates) {
+    llama_token_data_array array = { candidates.data(), candidates.size(), -1, false };
+    if (budget != nullptr) {
+        llama_sampler_apply(budget.get(), &array);
+    }
+    if (grammar_counts()) {
+        llama_sampler_apply(grammar.get(), &array);
+    }
+    const auto is_refused = [](const llama_token_data & candidate) { return candidate.logit == -INFINITY; };
+    candidates.erase(std::remove_if(candidates.begin(), candidates.end(), is_refused), candidates.end());
+}
+
+llama_token constraint::accept(llama_token token) {
+    bool is_dead = token == LLAMA_TOKEN_NULL;
+    if (!is_dead) {
+        // The budget says first whether this token is a thought: its own end is one still.
+        const bool is_answer = grammar_counts();
+        try {
+            feed_budget(token, is_answer);
+            if (is_answer) {
+                feed_grammar(token);
+            }
+            return token;
+        } catch (const std::exception &) {
+            // The grammar holds no state any more that may be used.
+            is_dead = !is_lazy;
         }
     }
-    if (start.empty() || p.reasoning_budget_end.empty()) {
-        p.reasoning_budget_end.clear();
+    grammar.reset();
+    return is_dead ? end_of_generation(token) : token;
+}
+
+// Within thoughts a lazy grammar sleeps: what looks like a call there is none.
+bool constraint::grammar_counts() const {
+    if (grammar == nullptr || budget == nullptr || !is_lazy) {
+        return grammar != nullptr;
+    }
+    const auto state = common_reasoning_budget_get_state(budget.get());
+    return state == REASONING_BUDGET_IDLE || state == REASONING_BUDGET_DONE;
+}
+
+void constraint::feed_grammar(llama_token token) {
+    for (const llama_token each : trigger.take(token)) {
+        llama_sampler_accept(grammar.get(), each);
+    }
+}
+
+void constraint::feed_budget(llama_token token, bool is_answer) {
+    if (budget == nullptr) {
         return;
     }
-    p.reasoning_budget_start   = tokens_of(vocab, start);
-    p.reasoning_budget_tokens  = constraint.at("reasoning_budget").get<int32_t>();
-    p.reasoning_budget_message = constraint.at("reasoning_budget_message").get<std::string>();
-    const auto end             = constraint.at("thinking_ends").at(0).get<std::string>();
-    p.reasoning_budget_forced  = tokens_of(vocab, p.reasoning_budget_message + end);
-    const auto n               = n_thought(p, vocab);
-    if (p.reasoning_budget_tokens >= 0 && p.reasoning_budget_tokens < INT32_MAX - n) {
-        p.reasoning_budget_tokens += n;
-    }
-}
-
-// An eager grammar is fed the generation prompt, and llama.cpp ends the process where an
-// end-of-generation token comes before the grammar's end. A continued message is the client's text.
-void check_prefill(const common_params_sampling & p, const llama_vocab * vocab) {
-    if (p.grammar_lazy || p.grammar.empty()) {
+    llama_sampler_accept(budget.get(), token);
+    const bool is_over = common_reasoning_budget_get_state(budget.get()) == REASONING_BUDGET_DONE;
+    if (grammar == nullptr || is_answer || !is_over) {
         return;
     }
-    for (const llama_token token : tokens_of(vocab, p.generation_prompt)) {
-        if (llama_vocab_is_eog(vocab, token)) {
-            throw std::invalid_argument("the text to be continued holds an end-of-generation token");
-        }
+    // The end of thoughts may be what wakes the grammar, or a part of it.
+    const llama_tokens * end = common_reasoning_budget_get_end_match(budget.get());
+    for (const llama_token each : end == nullptr ? llama_tokens{} : *end) {
+        feed_grammar(each);
     }
 }
 
-// Whether no token was left to draw: then whatever was drawn is none that the grammar takes.
-bool is_dead_end(common_sampler * sampler) {
-    const auto * candidates = common_sampler_get_candidates(sampler, /* do_sort= */ false);
-    return candidates->selected >= 0 && std::isinf(candidates->data[candidates->selected].logit);
-}
-
-llama_token end_of_generation(const llama_vocab * vocab, llama_token otherwise) {
+llama_token constraint::end_of_generation(llama_token otherwise) const {
     for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
         if (llama_vocab_is_eog(vocab, token)) {
             return token;
@@ -111,42 +182,4 @@ llama_token end_of_generation(const llama_vocab * vocab, llama_token otherwise) 
     return otherwise;
 }
 
-}  // namespace
-
-llama_token pyl::accept_or_escape(common_sampler_ptr & sampler, const escape & escape, llama_token token) {
-    const bool is_dead = is_dead_end(sampler.get());
-    if (!is_dead) {
-        try {
-            common_sampler_accept(sampler.get(), token, true);
-            return token;
-        } catch (const std::exception &) {
-            // The grammar holds no state any more that may be used.
-        }
-    }
-    auto params         = escape.params;
-    params.grammar      = {};
-    params.grammar_lazy = false;
-    sampler.reset(common_sampler_init(escape.model, params));
-    if (is_dead || !escape.params.grammar_lazy) {
-        token = end_of_generation(llama_model_get_vocab(escape.model), token);
-    }
-    common_sampler_accept(sampler.get(), token, true);
-    return token;
-}
-
-void pyl::read_constraint(common_params_sampling & p, const common_json & params, const llama_vocab * vocab) {
-    if (!params.contains("constraint")) {
-        return;
-    }
-    const auto & constraint = params.at("constraint");
-    const auto   grammar    = constraint.at("grammar").get<std::string>();
-    p.generation_prompt     = constraint.at("generation_prompt").get<std::string>();
-    if (!grammar.empty()) {
-        p.grammar      = { COMMON_GRAMMAR_TYPE_TOOL_CALLS, grammar };
-        p.grammar_lazy = constraint.at("lazy").get<bool>();
-        read_preserved(p, constraint, vocab);
-        read_triggers(p, constraint, vocab);
-    }
-    read_reasoning(p, constraint, vocab);
-    check_prefill(p, vocab);
-}
+}  // namespace pyl

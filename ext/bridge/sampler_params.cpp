@@ -1,4 +1,4 @@
-#include "constraint.h"
+#include "constraint_params.h"
 #include "sampler.h"
 
 #include <algorithm>
@@ -138,8 +138,7 @@ common_params_sampling read_sampling_params(const llama_vocab * vocab, const com
 bool is_argmax(const common_params_sampling & p) {
     return p.temp <= 0.0f && p.dynatemp_range == 0.0f && has(p, COMMON_SAMPLER_TYPE_TEMPERATURE) &&
            !has(p, COMMON_SAMPLER_TYPE_ADAPTIVE_P) && p.mirostat == 0 && p.typ_p >= 1.0f &&
-           p.xtc_probability == 0.0f && has_neutral_history(p) && p.grammar.empty() &&
-           p.reasoning_budget_end.empty();
+           p.xtc_probability == 0.0f && has_neutral_history(p);
 }
 
 }  // namespace pyl

@@ -37,19 +37,49 @@ int32_t count_candidates(llama_sampler * chain, const common_params_sampling & p
     return 0;
 }
 
-llama_token biased_argmax(const pyl_sampler & sampler, logits_row row) {
+// The row with the biases added that an arg-max has no chain to add.
+logits_row biased(const pyl_sampler & sampler, logits_row row) {
     if (sampler.biases.empty()) {
-        return argmax(row);
+        return row;
     }
-    thread_local std::vector<float> biased;
-    biased.assign(row.data, row.data + row.n_vocab);
+    thread_local std::vector<float> sums;
+    sums.assign(row.data, row.data + row.n_vocab);
     for (const auto & bias : sampler.biases) {
-        biased[bias.token] += bias.bias;
+        sums[bias.token] += bias.bias;
     }
-    return argmax({ biased.data(), row.n_vocab });
+    return { sums.data(), row.n_vocab };
 }
 
-llama_token draw(pyl_sampler & sampler, logits_row row) {
+// The candidate with the largest logit, LLAMA_TOKEN_NULL where none has a number.
+llama_token largest(const std::vector<llama_token_data> & candidates) {
+    llama_token_data best = { LLAMA_TOKEN_NULL, -INFINITY, 0.0f };
+    for (const auto & candidate : candidates) {
+        if (candidate.logit > best.logit) {
+            best = candidate;
+        }
+    }
+    return best.id;
+}
+
+// Lets the chain pick one of the candidates, LLAMA_TOKEN_NULL where all of them are impossible.
+llama_token pick(pyl_sampler & sampler, std::vector<llama_token_data> & candidates, bool is_sorted) {
+    llama_token_data_array array = { candidates.data(), candidates.size(), -1, is_sorted };
+    llama_sampler_apply(common_sampler_get(sampler.chain.get()), &array);
+    if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) {
+        throw std::runtime_error("the sampler chain selected nothing");
+    }
+    const llama_token_data picked = array.data[array.selected];
+    if (sampler.n_logprobs >= 0 && sampler.is_post_sampling) {
+        sampler.picked = report(array, picked.id, sampler.n_logprobs);
+    }
+    // A constraint knows what to do where no token is left; without one it never happens.
+    return picked.logit == -INFINITY && sampler.constraint != nullptr ? LLAMA_TOKEN_NULL : picked.id;
+}
+
+llama_token draw_free(pyl_sampler & sampler, logits_row row) {
+    if (sampler.chain == nullptr) {
+        return argmax(row);
+    }
     thread_local std::vector<llama_token_data> candidates;
     if (sampler.n_candidates > 0) {
         top_candidates(row, sampler.n_candidates, candidates);
@@ -59,25 +89,50 @@ llama_token draw(pyl_sampler & sampler, logits_row row) {
     if (candidates.empty()) {
         throw std::runtime_error("the logits hold no number");
     }
-    llama_token_data_array array = { candidates.data(), candidates.size(), -1, sampler.n_candidates > 0 };
-    llama_sampler_apply(common_sampler_get(sampler.chain.get()), &array);
-    if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) {
-        throw std::runtime_error("the sampler chain selected nothing");
-    }
-    const llama_token token = array.data[array.selected].id;
-    if (sampler.n_logprobs >= 0 && sampler.is_post_sampling) {
-        sampler.reports.push_back(report(array, token, sampler.n_logprobs));
-    }
-    return token;
+    return pick(sampler, candidates, sampler.n_candidates > 0);
 }
 
-llama_token sample_in_common(pyl_sampler & sampler, llama_context * ctx, int32_t row) {
-    const llama_token token = common_sampler_sample(sampler.chain.get(), ctx, row);
-    if (sampler.n_logprobs >= 0 && sampler.is_post_sampling) {
-        const auto * candidates = common_sampler_get_candidates(sampler.chain.get(), false);
-        sampler.reports.push_back(report(*candidates, token, sampler.n_logprobs));
+// Draws among what the constraint takes, LLAMA_TOKEN_NULL where that is nothing.
+llama_token draw_constrained(pyl_sampler & sampler, logits_row row) {
+    thread_local std::vector<llama_token_data> candidates;
+    // Where the chain looks at the k likeliest only, and k of the first few are left, those are they.
+    // PERF: a grammar takes 20 times as long for a whole vocabulary.
+    const size_t n_wanted = sampler.chain == nullptr ? 1 : sampler.n_candidates;
+    if (n_wanted > 0 && !sampler.constraint->is_forcing()) {
+        top_candidates(row, MAX_HEAP, candidates);
+        sampler.constraint->filter(candidates);
+        if (candidates.size() >= n_wanted) {
+            return sampler.chain == nullptr ? candidates[0].id : pick(sampler, candidates, true);
+        }
     }
-    return token;
+    all_candidates(row, candidates);
+    sampler.constraint->filter(candidates);
+    if (sampler.chain == nullptr || candidates.empty()) {
+        return largest(candidates);
+    }
+    return pick(sampler, candidates, false);
+}
+
+// Draws a token, LLAMA_TOKEN_NULL where a constraint leaves none.
+llama_token draw(pyl_sampler & sampler, logits_row row) {
+    if (sampler.constraint == nullptr || !sampler.constraint->is_forcing()) {
+        const llama_token token = draw_free(sampler, row);
+        if (sampler.constraint == nullptr || (token != LLAMA_TOKEN_NULL && sampler.constraint->takes(token))) {
+            return token;
+        }
+    }
+    return draw_constrained(sampler, row);
+}
+
+void add_report(pyl_sampler & sampler, logits_row row, llama_token drawn, llama_token token) {
+    if (!sampler.is_post_sampling) {
+        sampler.reports.push_back(report(row, token, sampler.n_logprobs));
+    } else if (sampler.chain != nullptr && drawn == token) {
+        sampler.reports.push_back(std::move(sampler.picked));
+    } else {
+        // After an arg-max, and where the answer was ended, there is one candidate.
+        sampler.reports.emplace_back(sampler.n_logprobs > 0 ? 2 : 1, pyl_logprob{ token, 0.0f });
+    }
 }
 
 // Logits that are looked at before it pays to wake up other threads: about 0.1 ms of work, where
@@ -95,6 +150,9 @@ size_t work_of(const pyl_sampler & sampler) {
     // PERF: measured on 49,152 logits: arg-max 5 us, 40 candidates 20 us, exponentials 160 us, a chain
     // over the whole vocabulary 200 us and more.
     size_t n_passes = sampler.chain == nullptr ? 1 : sampler.n_candidates > 0 ? 4 : 40;
+    if (sampler.constraint != nullptr) {
+        n_passes += 20;
+    }
     if (sampler.n_logprobs >= 0 && !sampler.is_post_sampling) {
         n_passes += 32;
     }
@@ -128,26 +186,15 @@ logits_row get_row(llama_context * ctx, int32_t row, int32_t n_vocab) {
     return { logits, n_vocab };
 }
 
-llama_token sample_row(pyl_sampler & sampler, llama_context * ctx, int32_t row, logits_row logits) {
-    llama_token token = LLAMA_TOKEN_NULL;
-    if (sampler.chain == nullptr) {
-        token = biased_argmax(sampler, logits);
-    } else {
-        token = sampler.needs_common ? sample_in_common(sampler, ctx, row) : draw(sampler, logits);
-        if (sampler.escape != nullptr) {
-            token = accept_or_escape(sampler.chain, *sampler.escape, token);
-        } else {
-            common_sampler_accept(sampler.chain.get(), token, true);
-        }
+llama_token sample_row(pyl_sampler & sampler, logits_row logits) {
+    const logits_row  row   = biased(sampler, logits);
+    const llama_token drawn = draw(sampler, row);
+    const llama_token token = sampler.constraint == nullptr ? drawn : sampler.constraint->accept(drawn);
+    if (sampler.chain != nullptr) {
+        common_sampler_accept(sampler.chain.get(), token, true);
     }
-    if (sampler.n_logprobs >= 0 && !sampler.is_post_sampling) {
-        sampler.reports.push_back(report(logits, token, sampler.n_logprobs));
-    } else if (sampler.n_logprobs >= 0 && sampler.chain == nullptr) {
-        // After an arg-max there is one candidate.
-        sampler.reports.push_back({ { token, 0.0f } });
-        if (sampler.n_logprobs > 0) {
-            sampler.reports.back().push_back({ token, 0.0f });
-        }
+    if (sampler.n_logprobs >= 0) {
+        add_report(sampler, logits, drawn, token);
     }
     return token;
 }
@@ -163,6 +210,10 @@ pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
         sampler->n_vocab            = llama_vocab_n_tokens(vocab);
         sampler->n_logprobs         = json.at("logprobs").is_null() ? -1 : json.at("logprobs").get<int32_t>();
         sampler->is_post_sampling   = json.at("post_sampling_probs").get<bool>();
+        if (pyl::constraint::is_wanted(p)) {
+            sampler->constraint = std::make_unique<pyl::constraint>(vocab, p);
+            pyl::constraint::take_out(p);
+        }
         if (pyl::is_argmax(p)) {
             sampler->seed   = p.seed;
             sampler->biases = pyl::all_biases(vocab, p);
@@ -170,10 +221,6 @@ pyl_sampler * pyl_sampler_new(const llama_model * model, const char * params) {
             sampler->chain.reset(common_sampler_init(model, p));
             sampler->seed         = common_sampler_get_seed(sampler->chain.get());
             sampler->n_candidates = pyl::count_candidates(common_sampler_get(sampler->chain.get()), p);
-            if (!p.grammar.empty()) {
-                sampler->escape = std::make_unique<pyl::escape>(pyl::escape{ model, p });
-            }
-            sampler->needs_common = !p.grammar.empty() || !p.reasoning_budget_end.empty();
         }
         return sampler.release();
     });
@@ -220,7 +267,7 @@ bool pyl_sample_rows(
         }
         const auto sample = [&](size_t k) {
             for (size_t i = jobs[k].start; i < jobs[k].start + jobs[k].count; ++i) {
-                tokens[i] = pyl::sample_row(*samplers[i], ctx, rows[i], found[i]);
+                tokens[i] = pyl::sample_row(*samplers[i], found[i]);
             }
         };
         if (pool != nullptr && work >= pyl::MIN_SHARED_WORK) {

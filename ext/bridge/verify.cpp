@@ -9,7 +9,7 @@ bool pyl_sample_verify(
         // Row n stands behind draft[0..n): its logits count only as long as all of those were right.
         for (size_t n = 0;; ++n) {
             const int32_t here = row + int32_t(n);
-            *token      = pyl::sample_row(*sampler, ctx, here, pyl::get_row(ctx, here, sampler->n_vocab));
+            *token      = pyl::sample_row(*sampler, pyl::get_row(ctx, here, sampler->n_vocab));
             *n_accepted = n;
             if (n == n_draft || *token != draft[n]) {
                 break;

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyllama.params import GenerationParams
     from pyllama.text import Prompt
 
-# All that llama-common says where a grammar does not take the end of the prompt.
-_UNFIT = "std::exception"
+# What the bridge says where a continued message is none that the grammar takes.
+_UNFIT = "the grammar does not take the end of the prompt"
 
 
 def make_sampler(model: Model, params: GenerationParams, prompt: Prompt, n_ctx: int) -> Sampler:

@@ -147,7 +147,7 @@ def test_an_answer_can_be_constrained(
         ({"triggers": [{"type": 0, "value": "x"}]}, "a word or a pattern"),
         ({"triggers": [{"type": 9, "value": "x"}]}, "a word or a pattern"),
         ({"triggers": [{"type": 2, "value": "("}], "lazy": True}, "."),
-        ({"generation_prompt": "b"}, "std::exception"),
+        ({"generation_prompt": "b"}, "does not take the end of the prompt"),
         ({"generation_prompt": "<|im_end|>"}, "end-of-generation"),
     ],
 )
