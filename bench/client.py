@@ -60,6 +60,7 @@ async def stream(
     n_tokens: int,
     *,
     cache_prompt: bool = True,
+    schema: Mapping[str, Any] | None = None,
     on_chunk: Callable[[int], None] | None = None,
 ) -> Streamed:
     """Stream a greedy completion of exactly ``n_tokens`` tokens.
@@ -69,6 +70,7 @@ async def stream(
         prompt: text to continue.
         n_tokens: tokens to generate; an end-of-text token does not end it earlier.
         cache_prompt: whether the server may use what it remembers of earlier prompts.
+        schema: a JSON schema that holds the answer to a form, which must not end earlier.
         on_chunk: called after each chunk with text, with the number of such chunks so far.
 
     Raises:
@@ -79,6 +81,9 @@ async def stream(
         **_options(n_tokens),
         "cache_prompt": cache_prompt,
     }
+    if schema is not None:
+        # Behind the end of the form an end of text is all that may come.
+        body |= {"json_schema": schema, "ignore_eos": False}
     return await _stream(port, "/v1/completions", body, on_chunk or (lambda _: None))
 
 

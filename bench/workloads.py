@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.client import Streamed
 from bench.words import text
@@ -24,9 +24,14 @@ class Send(Protocol):
     """Sends one request to the server that is measured."""
 
     def __call__(
-        self, prompt: str, n_tokens: int, *, on_chunk: Callable[[int], None] | None = None
+        self,
+        prompt: str,
+        n_tokens: int,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        on_chunk: Callable[[int], None] | None = None,
     ) -> Awaitable[Streamed]:
-        """Stream ``n_tokens`` tokens that continue the prompt."""
+        """Stream ``n_tokens`` tokens that continue the prompt, in the form of a JSON schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,21 @@ QUICK = Sizes(
 
 _STALL_AFTER = 16  # chunks that every running stream has delivered when the long prompt arrives
 _ARRIVALS_PER_S = 0.6
+# More items than any answer here has tokens: none ends before its length.
+_PEOPLE = {
+    "type": "array",
+    "minItems": 24,
+    "items": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "maxLength": 24},
+            "age": {"type": "integer"},
+            "is_member": {"type": "boolean"},
+            "color": {"enum": ["red", "green", "blue"]},
+        },
+        "required": ["name", "age", "is_member", "color"],
+    },
+}
 # Short n-grams: a record differs from the one that it copies in every few tokens.
 _LOOKUP = (
     *("--spec-type", "ngram-map-k"),
@@ -227,9 +247,24 @@ def edit(sizes: Sizes) -> list[Load]:
     return [load("plain"), load("drafts", *_LOOKUP)]
 
 
+def schema(sizes: Sizes) -> list[Load]:
+    """Short prompts, answers in the form of a JSON schema: what a grammar costs a token."""
+
+    def phase(n_clients: int) -> Phase:
+        prompts = [f"{text(f'schema {i}', 16)}\n\nThe people:\n" for i in range(n_clients)]
+
+        async def drive(send: Send) -> Groups:
+            work = (send(prompt, sizes.n_tokens, schema=_PEOPLE) for prompt in prompts)
+            return {"": list(await asyncio.gather(*work))}
+
+        return Phase(f"schema, {n_clients}", drive)
+
+    return [_load(8, phase(1), phase(8))]
+
+
 WORKLOADS: dict[str, Callable[[Sizes], list[Load]]] = {
     workload.__name__: workload
-    for workload in (decode, prefill, distinct, shared, chat, stall, churn, edit)
+    for workload in (decode, prefill, distinct, shared, chat, stall, churn, edit, schema)
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,21 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
+        self.schemas: list[Mapping[str, Any] | None] = []
         self.n_running = 0
         self.most_running = 0
         self.progress: list[int] = []
 
     async def send(
-        self, prompt: str, n_tokens: int, *, on_chunk: Callable[[int], None] | None = None
+        self,
+        prompt: str,
+        n_tokens: int,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        on_chunk: Callable[[int], None] | None = None,
     ) -> Streamed:
         self.requests.append((prompt, n_tokens))
+        self.schemas.append(schema)
         self.n_running += 1
         self.most_running = max(self.most_running, self.n_running)
         for count in range(1, n_tokens + 1):
@@ -155,3 +163,16 @@ def test_a_text_depends_on_its_seed_alone() -> None:
     assert text("a", 3) == text("a", 300)[: len(text("a", 3)) - 1] + "."
     assert text("a", 50) != text("b", 50)
     assert len(text("a", 50).split()) == 50
+
+
+def test_answers_to_a_schema_cannot_end_before_their_length() -> None:
+    """Every request has the schema, whose shortest answer has more tokens than are asked for."""
+    for load in WORKLOADS["schema"](FULL):
+        for phase in load.phases:
+            server = drive(phase)[0]
+            for schema in server.schemas:
+                assert schema is not None
+                names = schema["items"]["required"]
+                # A member is a name, a colon, a value and a comma: four tokens or more.
+                assert schema["minItems"] * len(names) * 4 > FULL.n_tokens
+            assert server.schemas
