@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # A client that left is noticed within 250 ms; the difference is for the thread to be scheduled.
 POLL_S = 0.2
+# Between deltas that come faster than this nobody looks: each look gives the GIL away.
+_LOOK_S = 0.1
 
 PING_S = 15.0
 """Seconds of silence after which a stream sends a ping; proxies close silent connections."""
@@ -66,6 +68,7 @@ class Watched:
         self.generations = generations
         self.record = record
         self._watch = watch
+        self._looked_s = 0.0
         self._n_open = len(generations)
 
     @property
@@ -83,8 +86,11 @@ class Watched:
             InvalidResponse: an answer is not what was asked for.
         """
         item = self.generations.poll(POLL_S)
-        if self._watch.gone():
-            raise ClientGone
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= _LOOK_S:
+            self._looked_s = now_s
+            if self._watch.gone():
+                raise ClientGone
         if item is not None:
             self.record.note_delta()
             self._n_open -= item[1].finish_reason is not None

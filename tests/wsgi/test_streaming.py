@@ -116,12 +116,12 @@ def test_stream_of_a_client_that_left_ends(pair: Any, caplog: pytest.LogCaptureF
 
 
 def test_stream_of_a_client_that_left_ends_while_tokens_flow(pair: Any) -> None:
-    """The watch looks at every token, not at silence only."""
+    """The watch looks ten times a second while there is no silence."""
     server, client = pair
-    made = stream(generation(*["a"] * 1000), server)
+    made = stream(generation(*["a", 0.02] * 200), server)
     assert b'"a"' in next(made)
     client.close()
-    assert list(made) == []
+    assert len(list(made)) < 100
 
 
 def test_collecting_notices_a_client_that_left(pair: Any) -> None:
