@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bench.client import Streamed
+from bench.client import Messages, Streamed
 from bench.words import text
 
 Groups = Mapping[str, list[Streamed]]
@@ -24,9 +24,13 @@ class Send(Protocol):
     """Sends one request to the server that is measured."""
 
     def __call__(
-        self, prompt: str, n_tokens: int, *, on_chunk: Callable[[int], None] | None = None
+        self,
+        prompt: str | Messages,
+        n_tokens: int,
+        *,
+        on_chunk: Callable[[int], None] | None = None,
     ) -> Awaitable[Streamed]:
-        """Stream ``n_tokens`` tokens that continue the prompt."""
+        """Stream ``n_tokens`` tokens that continue a text or answer a chat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.client import Streamed
+from bench.client import Messages, Streamed
 from bench.words import text
 from bench.workloads import FULL, QUICK, WORKLOADS, Load, Phase
 
@@ -23,8 +23,13 @@ class FakeServer:
         self.progress: list[int] = []
 
     async def send(
-        self, prompt: str, n_tokens: int, *, on_chunk: Callable[[int], None] | None = None
+        self,
+        prompt: str | Messages,
+        n_tokens: int,
+        *,
+        on_chunk: Callable[[int], None] | None = None,
     ) -> Streamed:
+        assert isinstance(prompt, str)
         self.requests.append((prompt, n_tokens))
         self.n_running += 1
         self.most_running = max(self.most_running, self.n_running)
