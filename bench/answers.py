@@ -1,4 +1,4 @@
-"""Whether two servers give the same greedy answers, and how far their log probabilities differ."""
+"""Whether two servers give the same greedy answers, and how far the logits behind them differ."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ class Token:
     """A token of an answer."""
 
     id: int
-    logprobs: Mapping[int, float]
-    """The likeliest tokens in its place, itself among them: log probabilities by id."""
+    logits: Mapping[int, float]
+    """Those of the likeliest tokens in its place and of itself, by id, above the highest of them.
+
+    So they are free of what the servers add to all of them: how each rounds a sum of exponentials.
+    """
 
     @property
     def least(self) -> float:
-        """The least log probability that is told."""
-        return min(self.logprobs.values())
+        """The least logit that is told."""
+        return min(self.logits.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class Answer:
     """Prompt tokens, as the server counted them."""
     tokens: tuple[Token, ...]
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of its tokens."""
+        return tuple(token.id for token in self.tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
@@ -45,9 +53,9 @@ class Fork:
     place: int
     """Tokens that are the same before it."""
     margin: float
-    """How much likelier the first server holds its token than the other's: its log probability."""
+    """How far the logit of the first server's token is above that of the other's, at the first."""
     distance: float
-    """How far the servers' log probabilities of these two tokens differ, the larger of the two."""
+    """How far the servers' logits of these two tokens differ, the larger of the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Comparison:
     """Tokens from the beginning that are the same."""
     fork: Fork | None
     difference: float
-    """The largest difference of a log probability that both tell after the same tokens."""
+    """The largest difference of a logit after the same tokens."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
@@ -105,28 +113,29 @@ def compare(ours: Answer, theirs: Answer) -> Comparison:
 
 
 def _token(entry: Mapping[str, Any]) -> Token:
-    known = {other["id"]: other["logprob"] for other in entry["top_logprobs"]}
-    return Token(entry["id"], {**known, entry["id"]: entry["logprob"]})
+    told = {item["id"]: item["logprob"] for item in (*entry["top_logprobs"], entry)}
+    highest = max(told.values())
+    return Token(entry["id"], {token: logprob - highest for token, logprob in told.items()})
 
 
 def _fork(place: int, ours: Token, theirs: Token) -> Fork:
     distance = max(_distance(ours, theirs, token) for token in (ours.id, theirs.id))
-    margin = ours.logprobs[ours.id] - ours.logprobs.get(theirs.id, ours.least)
+    margin = ours.logits[ours.id] - ours.logits.get(theirs.id, ours.least)
     return Fork(place, margin, distance)
 
 
 def _difference(ours: Token, theirs: Token) -> float:
-    tokens = ours.logprobs.keys() | theirs.logprobs.keys()
+    tokens = ours.logits.keys() | theirs.logits.keys()
     return max(_distance(ours, theirs, token) for token in tokens)
 
 
 def _distance(ours: Token, theirs: Token, token: int) -> float:
-    """Return how far two servers' log probabilities of a token differ, at least."""
-    if token in ours.logprobs and token in theirs.logprobs:
-        return abs(ours.logprobs[token] - theirs.logprobs[token])
-    known, other = (ours, theirs) if token in ours.logprobs else (theirs, ours)
-    # What is not told is not likelier than the least that is.
-    return max(0.0, known.logprobs[token] - other.least)
+    """Return how far two servers' logits of a token differ, at least."""
+    if token in ours.logits and token in theirs.logits:
+        return abs(ours.logits[token] - theirs.logits[token])
+    known, other = (ours, theirs) if token in ours.logits else (theirs, ours)
+    # What is not told is not above the least that is.
+    return max(0.0, known.logits[token] - other.least)
 
 
 def _post(port: int, path: str, body: Mapping[str, Any]) -> Any:

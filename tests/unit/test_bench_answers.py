@@ -17,10 +17,10 @@ from bench.compare import WorkDiffers
 YES, NO, OTHER = 1, 2, 3
 
 
-def token(chosen: int, **logprobs: float) -> Token:
+def token(chosen: int, **logits: float) -> Token:
     """A token, and what is told in its place by names of tokens."""
     ids = {"yes": YES, "no": NO, "other": OTHER}
-    return Token(chosen, {ids[name]: value for name, value in logprobs.items()})
+    return Token(chosen, {ids[name]: value for name, value in logits.items()})
 
 
 def answer(*tokens: Token, n_prompt: int = 7) -> Answer:
@@ -33,7 +33,7 @@ def entry(chosen: int, logprob: float, others: dict[int, float]) -> dict[str, An
 
 
 def test_equal_answers_have_no_fork() -> None:
-    """What still differs in them is the largest difference of a log probability."""
+    """What still differs in them is the largest difference of a logit."""
     ours = answer(token(YES, yes=-0.5, no=-1.0), token(NO, yes=-2.0, no=-0.1))
     theirs = answer(token(YES, yes=-0.5, no=-1.25), token(NO, yes=-2.125, no=-0.1))
     found = compare(ours, theirs)
@@ -70,11 +70,11 @@ def test_what_is_unlikely_to_both_differs_by_nothing() -> None:
 
 
 def test_an_answer_is_read_from_openais_form() -> None:
-    """Ids, log probabilities and the prompt's length; the chosen token is always among the told."""
-    content = [entry(YES, -0.5, {YES: -0.5, NO: -1.0}), entry(OTHER, -3.0, {YES: -0.1})]
+    """Ids, the prompt's length, and how far each told token is below the likeliest."""
+    content = [entry(YES, -0.5, {YES: -0.5, NO: -1.0}), entry(OTHER, -3.0, {YES: -0.125})]
     whole = {"usage": {"prompt_tokens": 9}, "choices": [{"logprobs": {"content": content}}]}
     assert read(whole) == answer(
-        token(YES, yes=-0.5, no=-1.0), token(OTHER, yes=-0.1, other=-3.0), n_prompt=9
+        token(YES, yes=0.0, no=-0.5), token(OTHER, yes=0.0, other=-2.875), n_prompt=9
     )
 
 
@@ -125,6 +125,7 @@ def record(servers: list[tuple[Answer, Answer]], batches: float) -> dict[str, An
         "settings": {"tokens": 1, "projector": "small"},
         "equal": {
             "n_prompt": [7] * len(servers),
+            "n_different": len({one.ids for one in ours}),
             "servers": media_equal.pair({"a": ours, "b": theirs}, "a", "b"),
             "batches": [media_equal.pair({"a": [one], "a -ub": [moved]}, "a", "a -ub")],
         },
@@ -141,7 +142,7 @@ def test_the_table_says_whether_batches_explain_a_fork() -> None:
     far = (answer(token(YES, yes=-0.5, no=-4.0)), answer(token(NO, yes=-4.0, no=-0.5)))
     data = record([(same, same), near, far], batches=0.125)
     lines = media_equal.table(json.loads(json.dumps(data))).splitlines()
-    assert "3 chats with pictures, 1 tokens each, encoder small" in lines[0]
+    assert "3 chats with pictures, 1 tokens each, encoder small; 1 different answers" in lines[0]
     assert "| a and b | 1 of 3 | 3.5000 |" in lines
     assert "| a and a -ub | 1 of 1 | 0.1250 |" in lines
     assert "| 1 | 0 | 0.0625 | 0.0625 | within 0.1250 |" in lines
