@@ -40,7 +40,7 @@ class Shape:
 SHAPES = {
     # 4 tokens for a tile of 56 x 56 pixels, in a millisecond.
     "small": Shape(width=64, n_ff=128, n_head=4, n_blocks=2, image_size=56),
-    # 64 tokens for a tile of 224 x 224 pixels, in half a second on two cores.
+    # 64 tokens for a tile of 224 x 224 pixels, in some tenths of a second on two cores.
     "large": Shape(width=512, n_ff=2048, n_head=8, n_blocks=12, image_size=224),
 }
 
