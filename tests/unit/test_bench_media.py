@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bench import media, media_mixed, media_models, pictures
+from bench import media, media_equal, media_mixed, media_models, pictures
+from bench.answers import Answer, Token
 from bench.client import Messages, Streamed
 from bench.compare import flags
-from bench.server import PYLLAMA, Side
+from bench.processes import ProcessTree
+from bench.server import PYLLAMA, Running, Side
 from pyllama.hub.metadata import read_metadata
 
 FILES = media_models.MediaModel(Path("m.gguf"), Path("mmproj.gguf"))
@@ -130,3 +133,54 @@ def test_a_model_with_positions_in_two_dimensions_is_written(tmp_path: Path) -> 
     model, projector = _tiny(tmp_path)
     assert read_metadata(model)["general.architecture"] == "qwen2vl"
     assert read_metadata(projector)["clip.projector_type"] == "qwen2vl_merger"
+
+
+def test_the_record_is_told_part_by_part() -> None:
+    """A part that did not run is not in the text; the times of encoding stand below their table."""
+    shown = streams_record({"rows": {}, "encode_s": [0.25, 0.5]})
+    text = media.table(shown)
+    assert text.startswith("m.gguf, commit abc")
+    assert "a tile in 250.0, 500.0 ms" in text
+    assert "chats with pictures" not in text
+
+
+def streams_record(mixed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model": "m.gguf",
+        "commit": "abc",
+        "is_modified": False,
+        "load_average": 0.5,
+        "machine": {"cpu": "CPU", "n_cpus": 2},
+        "settings": {"rounds": 2, "projector": "large"},
+        "mixed": mixed,
+    }
+
+
+def test_each_server_is_asked_with_two_sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four fresh servers get the same chats; only their programs and `-ub` differ."""
+    started: list[tuple[str, list[str]]] = []
+    asked: list[Any] = []
+
+    @contextlib.contextmanager
+    def serve(side: Side, model: Path, own: list[str]) -> Iterator[Running]:
+        started.append((side.name, own))
+        yield Running(0, ProcessTree(0))
+
+    def ask(port: int, chat: Any, n_tokens: int) -> Answer:
+        asked.append(chat)
+        return Answer(7, tuple(Token(i, {i: 0.0}) for i in range(n_tokens)))
+
+    monkeypatch.setattr(media_equal, "serve", serve)
+    monkeypatch.setattr(media_equal, "ask", ask)
+    monkeypatch.setattr(media_equal, "llama_server", lambda: Side("llama-server", ()))
+    parser = argparse.ArgumentParser()
+    media.add_arguments(parser)
+    found = media_equal.measure(FILES, parser.parse_args(["--prompts", "3", "--tokens", "2"]))
+    names = [name for name, _ in started]
+    (one, one_other), (two, two_other) = [[own for _, own in started][i : i + 2] for i in (0, 2)]
+    assert names == ["pyllama", "pyllama", "llama-server", "llama-server"]
+    assert one == two == one_other[:-2] == two_other[:-2]
+    assert one_other[-2:] == ["-ub", "16"]
+    assert asked == pictures.chats(3) * 4
+    assert found["servers"]["sides"] == ["pyllama", "llama-server"]
+    assert (found["n_prompt"], found["n_different"]) == ([7, 7, 7], 1)
