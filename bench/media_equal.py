@@ -39,7 +39,8 @@ def measure(files: MediaModel, args: argparse.Namespace) -> dict[str, Any]:
             load = Load(_N_SLOTS, _N_CTX, (), ("--mmproj", str(files.projector), *own))
             name = " ".join((side.name, *own))
             logger.info("%s: %d prompts", name, len(chats))
-            with serve(side, files.model, compare.flags(side, load, args)) as server:
+            flags = compare.flags(side, load, args)
+            with serve(side, files.model, flags, is_tuned=args.tuned) as server:
                 answers[name] = [ask(server.port, chat, args.tokens) for chat in chats]
     check_same_prompts(answers)
     ours = answers[PYLLAMA.name]

@@ -25,10 +25,15 @@ def prepare(name: str, shape: str, folder: Path) -> MediaModel:
 
     Args:
         name: a model as :func:`bench.models.resolve` takes it, or :data:`TINY_QWEN`.
-        shape: one of :data:`bench.random_projector.SHAPES`; Qwen's is always a small one.
+        shape: one of :data:`bench.random_projector.SHAPES`.
         folder: where to write.
+
+    Raises:
+        SystemExit: there is no such encoder for that model.
     """
     if name == TINY_QWEN:
+        if shape != "small":
+            raise SystemExit(f"the encoder of {TINY_QWEN} is small")
         return _tiny_qwen(folder)
     model, projector = models.resolve(name), folder / f"mmproj-{shape}.gguf"
     random_projector.write(projector, random_projector.SHAPES[shape], _width(model))

@@ -133,6 +133,8 @@ def test_a_model_with_positions_in_two_dimensions_is_written(tmp_path: Path) -> 
     model, projector = _tiny(tmp_path)
     assert read_metadata(model)["general.architecture"] == "qwen2vl"
     assert read_metadata(projector)["clip.projector_type"] == "qwen2vl_merger"
+    with pytest.raises(SystemExit, match="tiny-qwen is small"):
+        media_models.prepare(media_models.TINY_QWEN, "large", tmp_path)
 
 
 def test_the_record_is_told_part_by_part() -> None:
@@ -162,7 +164,8 @@ def test_each_server_is_asked_with_two_sizes_of_batches(monkeypatch: pytest.Monk
     asked: list[Any] = []
 
     @contextlib.contextmanager
-    def serve(side: Side, model: Path, own: list[str]) -> Iterator[Running]:
+    def serve(side: Side, model: Path, own: list[str], *, is_tuned: bool) -> Iterator[Running]:
+        assert not is_tuned
         started.append((side.name, own))
         yield Running(0, ProcessTree(0))
 
