@@ -17,6 +17,9 @@ from typing import Any
 _START = "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 _TIMEOUT_S = 900.0
 
+Messages = Sequence[Mapping[str, Any]]
+"""A chat, as OpenAI has it."""
+
 
 class RequestFailed(Exception):
     """A server refused a request, broke its stream off, or answered with something else."""
@@ -56,7 +59,7 @@ class Streamed:
 
 async def stream(
     port: int,
-    prompt: str,
+    prompt: str | Messages,
     n_tokens: int,
     *,
     cache_prompt: bool = True,
@@ -67,7 +70,7 @@ async def stream(
 
     Args:
         port: where the server listens on the loopback.
-        prompt: text to continue.
+        prompt: text to continue, or a chat to answer.
         n_tokens: tokens to generate; an end-of-text token does not end it earlier.
         cache_prompt: whether the server may use what it remembers of earlier prompts.
         schema: a JSON schema that holds the answer to a form, which must not end earlier.
@@ -76,15 +79,15 @@ async def stream(
     Raises:
         RequestFailed: the server did not deliver what was asked for.
     """
-    body = {
-        "prompt": prompt,
-        **_options(n_tokens),
-        "cache_prompt": cache_prompt,
-    }
+    body = {**_options(n_tokens), "cache_prompt": cache_prompt}
+    if isinstance(prompt, str):
+        path, body["prompt"] = "/v1/completions", prompt
+    else:
+        path, body["messages"] = "/v1/chat/completions", prompt
     if schema is not None:
         # Behind the end of the form an end of text is all that may come.
         body |= {"json_schema": schema, "ignore_eos": False}
-    return await _stream(port, "/v1/completions", body, on_chunk or (lambda _: None))
+    return await _stream(port, path, body, on_chunk or (lambda _: None))
 
 
 def complete(port: int, prompt: str, n_tokens: int) -> Streamed:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,17 +34,27 @@ class WorkDiffers(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this measurement's options."""
-    models.add_argument(parser, default="q4_0")
-    parser.add_argument("--threads", type=int, default=2, help="-t of both (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
+    add_server_arguments(parser)
     parser.add_argument(
         "--workloads",
-        type=_workloads,
+        type=names_of(WORKLOADS),
         default=list(WORKLOADS),
         help=f"some of {','.join(WORKLOADS)} (default: all)",
     )
     parser.add_argument("--quick", action="store_true", help="less work: a look, no measurement")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the medians")
+
+
+def add_server_arguments(parser: argparse.ArgumentParser, more_models: str = "") -> None:
+    """Add the options of every measurement of the two servers.
+
+    Args:
+        parser: gets them.
+        more_models: what the help says of models that this measurement alone has.
+    """
+    models.add_argument(parser, default="q4_0", more=more_models)
+    parser.add_argument("--threads", type=int, default=2, help="-t of both (default: 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument(
         "--llama-server-slots",
         choices=["same", "auto"],
@@ -69,14 +79,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     model = models.resolve(args.model)
     sides = [PYLLAMA, llama_server()]
     loads = [load for name in args.workloads for load in WORKLOADS[name](_sizes(args))]
-    context = record.context(model, **_settings(args))
+    context = record.context(
+        model, **server_settings(args), workloads=args.workloads, quick=args.quick
+    )
     rows: Rows = {}
     for round_ in range(args.rounds):
         for place, load in enumerate(loads):
             for side in in_turn(sides, round_ + place):
                 logger.info("round %d of %d, %s", round_ + 1, args.rounds, side.name)
                 with serve(side, model, flags(side, load, args), is_tuned=args.tuned) as server:
-                    _run(load, server, partial(_add, rows, side.name))
+                    run_load(load, server, rows, side)
     check_same_work(rows)
     data = {"workload": "pyllama against llama-server", **context, "rows": rows}
     if args.plot:
@@ -118,12 +130,13 @@ def check_same_work(rows: Rows) -> None:
             raise WorkDiffers(f"{name}: (requests, tokens generated) were {work}")
 
 
-def _run(load: Load, server: Running, add: Callable[[str, dict[str, Any]], None]) -> None:
+def run_load(load: Load, server: Running, rows: Rows, side: Side) -> None:
+    """Run the phases of a load against a fresh server; add their samples to the rows."""
     # The first request pays for pages of the model and for buffers that no later one pays for.
     asyncio.run(stream(server.port, text("warm-up", 16), 8))
     for phase in load.phases:
         for name, sample in run_phase(phase, server).items():
-            add(name, sample)
+            rows.setdefault(name, {}).setdefault(side.name, []).append(sample)
             logger.info("  %s: %.2f s", name, sample["wall_s"])
 
 
@@ -158,26 +171,28 @@ def _sample(streams: list[Streamed], counters: figures.Counters) -> dict[str, An
     }
 
 
-def _add(rows: Rows, side: str, name: str, sample: dict[str, Any]) -> None:
-    rows.setdefault(name, {}).setdefault(side, []).append(sample)
-
-
 def _sizes(args: argparse.Namespace) -> Sizes:
     return QUICK if args.quick else FULL
 
 
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("threads", "rounds", "workloads", "quick", "llama_server_slots", "tuned")
+def server_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what :func:`add_server_arguments` let one say, for the record."""
+    names = ("threads", "rounds", "llama_server_slots", "tuned")
     return {name: getattr(args, name) for name in names} | {
         "pyllama_flags": args.pyllama_flags,
         "llama_server_flags": args.llama_server_flags,
     }
 
 
-def _workloads(names: str) -> list[str]:
-    chosen = names.split(",")
-    if unknown := [name for name in chosen if name not in WORKLOADS]:
-        raise argparse.ArgumentTypeError(
-            f"unknown: {', '.join(unknown)}; there are {', '.join(WORKLOADS)}"
-        )
-    return chosen
+def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return the type of an option that takes some of these names."""
+
+    def read(names: str) -> list[str]:
+        chosen = names.split(",")
+        if unknown := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(unknown)}; there are {', '.join(known)}"
+            )
+        return chosen
+
+    return read

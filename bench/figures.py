@@ -20,6 +20,7 @@ class Figures:
     """Generated tokens of all streams over ``wall_s``."""
     ttft_p50_s: float
     ttft_p95_s: float
+    ttft_max_s: float
     gap_p50_s: float | None
     """Gaps between the chunks of a stream; None where every stream has but one chunk."""
     gap_p99_s: float | None
@@ -62,6 +63,7 @@ def compute(streams: Sequence[Streamed], counters: Counters) -> Figures:
         tokens_per_second=sum(stream.n_tokens for stream in streams) / wall_s,
         ttft_p50_s=percentile(ttft_s, 50),
         ttft_p95_s=percentile(ttft_s, 95),
+        ttft_max_s=max(ttft_s),
         gap_p50_s=percentile(gaps_s, 50) if gaps_s else None,
         gap_p99_s=percentile(gaps_s, 99) if gaps_s else None,
         gap_max_s=max(gaps_s, default=None),

@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 _Q4_0 = "SmolLM2-135M-Instruct.Q4_0.gguf"
 
 
-def add_argument(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--model``."""
+def add_argument(parser: argparse.ArgumentParser, default: str, more: str = "") -> None:
+    """Add ``--model``; its help names more models where a measurement has some of its own."""
     parser.add_argument(
         "--model",
         default=default,
-        help="q4_0 or q4_1 (the default model so quantised), or any model reference "
-        f"(default: {default})",
+        help="q4_0 or q4_1 (the default model so quantised), or any model reference"
+        f"{more} (default: {default})",
     )
 
 

@@ -13,6 +13,7 @@ _COLUMNS = (
     ("tok/s", "tokens_per_second", 1.0, 1),
     ("TTFT p50 s", "ttft_p50_s", 1.0, 3),
     ("p95", "ttft_p95_s", 1.0, 3),
+    ("max", "ttft_max_s", 1.0, 3),
     ("gap p50 ms", "gap_p50_s", 1e-3, 1),
     ("p99", "gap_p99_s", 1e-3, 1),
     ("max", "gap_max_s", 1e-3, 1),
@@ -25,8 +26,9 @@ SIDES = ("pyllama", "llama-server")
 
 def table(data: dict[str, Any]) -> str:
     """Return a comparison's record as a Markdown table with a line of context before it."""
+    rounds = data["settings"]["rounds"]
     lines = [
-        _context(data),
+        f"{place(data)}, medians of {rounds} rounds; ratio is pyllama / llama-server",
         "",
         _line(["workload", "server", *(column[0] for column in _COLUMNS)]),
         _line(["---", "---", *("---:" for _ in _COLUMNS)]),
@@ -38,13 +40,13 @@ def table(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _context(data: dict[str, Any]) -> str:
+def place(data: dict[str, Any]) -> str:
+    """Return what was measured where, as a record says it."""
     machine = data["machine"]
     modified = " (modified)" if data["is_modified"] else ""
     return (
         f"{data['model']}, commit {data['commit']}{modified}, {machine['cpu']} x "
-        f"{machine['n_cpus']}, load {data['load_average']:.2f} before the run, medians of "
-        f"{data['settings']['rounds']} rounds; ratio is pyllama / llama-server"
+        f"{machine['n_cpus']}, load {data['load_average']:.2f} before the run"
     )
 
 

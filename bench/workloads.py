@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bench.client import Streamed
+from bench.client import Messages, Streamed
 from bench.words import text
 
 Groups = Mapping[str, list[Streamed]]
@@ -25,13 +25,16 @@ class Send(Protocol):
 
     def __call__(
         self,
-        prompt: str,
+        prompt: str | Messages,
         n_tokens: int,
         *,
         schema: Mapping[str, Any] | None = None,
         on_chunk: Callable[[int], None] | None = None,
     ) -> Awaitable[Streamed]:
-        """Stream ``n_tokens`` tokens that continue the prompt, in the form of a JSON schema."""
+        """Stream ``n_tokens`` tokens that continue a text or answer a chat.
+
+        With a JSON schema the answer has its form.
+        """
 
 
 @dataclass(frozen=True, slots=True)

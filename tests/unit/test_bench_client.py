@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench.client import RequestFailed, Streamed, stream
+from bench.client import Messages, RequestFailed, Streamed, stream
 
 USAGE = {"choices": [], "usage": {"completion_tokens": 3, "prompt_tokens": 7}}
 
@@ -21,7 +21,12 @@ def token(text: str) -> bytes:
 
 
 def ask(
-    body: bytes, *, pieces: int = 1, is_chunked: bool = True, status: str = "200 OK"
+    body: bytes,
+    *,
+    prompt: str | Messages = "once",
+    pieces: int = 1,
+    is_chunked: bool = True,
+    status: str = "200 OK",
 ) -> tuple[Streamed, dict[str, object]]:
     """Serve one answer, cut into pieces anywhere; return what the client made of it and asked."""
     asked: dict[str, object] = {}
@@ -30,6 +35,7 @@ def ask(
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        asked["path"] = head.split()[1].decode()
         asked.update(json.loads(await reader.readexactly(length)))
         encoding = "Transfer-Encoding: chunked\r\n" if is_chunked else ""
         writer.write(f"HTTP/1.1 {status}\r\n{encoding}\r\n".encode())
@@ -49,7 +55,7 @@ def ask(
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
-            return await stream(port, "once", 3)
+            return await stream(port, prompt, 3)
         finally:
             server.close()
             await asyncio.wait_for(is_answered.wait(), 10)
@@ -73,6 +79,18 @@ def test_the_work_is_fixed_by_the_request() -> None:
     """Greedy, with no early end: what one server does is what the other does."""
     _, asked = ask(token("a") + event(**USAGE))
     assert (asked["temperature"], asked["ignore_eos"], asked["max_tokens"]) == (0, True, 3)
+
+
+def test_a_text_is_continued_and_a_chat_is_answered() -> None:
+    """Each goes where a client of OpenAI's would send it; the answer's text is read from either."""
+    _, asked = ask(token("a") + event(**USAGE))
+    assert (asked["path"], asked["prompt"]) == ("/v1/completions", "once")
+    chat = [{"role": "user", "content": "Hello"}]
+    streamed, asked = ask(
+        event(choices=[{"delta": {"content": "b"}}]) + event(**USAGE), prompt=chat
+    )
+    assert (asked["path"], asked["messages"]) == ("/v1/chat/completions", chat)
+    assert streamed.text == "b"
 
 
 def test_cached_prompt_tokens_are_counted() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.client import Streamed
+from bench.client import Messages, Streamed
 from bench.words import text
 from bench.workloads import FULL, QUICK, WORKLOADS, Load, Phase
 
@@ -26,12 +26,13 @@ class FakeServer:
 
     async def send(
         self,
-        prompt: str,
+        prompt: str | Messages,
         n_tokens: int,
         *,
         schema: Mapping[str, Any] | None = None,
         on_chunk: Callable[[int], None] | None = None,
     ) -> Streamed:
+        assert isinstance(prompt, str)
         self.requests.append((prompt, n_tokens))
         self.schemas.append(schema)
         self.n_running += 1
