@@ -14,6 +14,9 @@ from pyllama.media.decoding import decoding
 if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
 
+# What a scan of a JPEG begins with.
+_SCAN = b"\xff\xda"
+
 
 def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
     """Read a picture; the first one of an animation.
@@ -26,6 +29,10 @@ def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
     Raises:
         InvalidMedia: it is broken, truncated or too large.
     """
+    # A progressive JPEG is gone over as a whole in each of its scans, of some bytes each.
+    n_scans = data.count(_SCAN) if name == "JPEG" else 0
+    if n_scans > limits.max_scans:
+        raise InvalidMedia(f"the JPEG has {n_scans:,} scans, more than {limits.max_scans}")
     with decoding(name), Image.open(io.BytesIO(data), formats=[name]) as image:
         return of_image(image, limits)
 
@@ -42,7 +49,8 @@ def of_image(image: Image.Image, limits: MediaLimits) -> Picture:
     if upright.mode.startswith("I"):
         # 16 bits a pixel; Pillow would cut off what exceeds 255.
         upright = upright.convert("I").point(lambda value: value / 256).convert("L")
-    pixels = upright.convert("RGB")
+    # Not where it is done: the copy would be as large again.
+    pixels = upright if upright.mode == "RGB" else upright.convert("RGB")
     return Picture(pixels.width, pixels.height, pixels.tobytes())
 
 

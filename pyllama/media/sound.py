@@ -51,10 +51,9 @@ def _pieces(data: bytes, name: str, rate: int, patience: Patience) -> Iterator[m
     with av.open(io.BytesIO(data), format=name) as container:
         if not container.streams.audio:
             raise InvalidMedia(f"the {name} holds no sound")
-        stream = container.streams.audio[0]
-        if stream.rate not in _RATES:
-            raise InvalidMedia(f"the sound has {stream.rate} samples a second")
-        for frame in patience.over(container.decode(stream)):
+        for frame in patience.over(container.decode(container.streams.audio[0])):
+            if frame.sample_rate not in _RATES:
+                raise InvalidMedia(f"the sound has {frame.sample_rate} samples a second")
             for part in resampler.resample(frame):
                 yield _samples(part)
     for part in resampler.resample(None):

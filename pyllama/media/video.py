@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
 
 
-def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
-    """Read a video as frames, evenly over its length.
+def read_video(data: bytes, name: str, limits: MediaLimits) -> Iterator[Picture]:
+    """Read a video as frames, evenly over its length; one at a time, for each may be large.
 
     Args:
         data: the file.
@@ -31,17 +31,18 @@ def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
     Raises:
         InvalidMedia: it is broken, or its frames are too large.
     """
-    frames: list[Picture] = []
+    is_empty = True
     with decoding(name), av.open(io.BytesIO(data), format=name) as container:
         if container.streams.video:
             stream = container.streams.video[0]
             check_size(stream.width, stream.height, limits)
             # Frames may grow later: FFmpeg then makes no room for them.
             stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
-            frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
-    if not frames:
+            for frame in _sampled(container, limits):
+                is_empty = False
+                yield _picture(frame, limits)
+    if is_empty:
         raise InvalidMedia(f"the {name} holds no pictures")
-    return frames
 
 
 def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.VideoFrame]:
