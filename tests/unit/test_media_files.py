@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +116,6 @@ def test_a_video_of_one_frame_is_one_picture() -> None:
     assert len(read("video", media_files.video(1))) == 1
 
 
-def bomb() -> bytes:
-    """A PNG of some bytes that says it has very many pixels."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        body = name + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(99)))
-
-
 @pytest.mark.parametrize(
     ("kind", "data", "reason"),
     [
@@ -137,7 +125,6 @@ def bomb() -> bytes:
         ("image", media_files.picture(kind="JPEG")[:500], "JPEG cannot be read"),
         ("image", media_files.picture()[:8], "PNG cannot be read"),
         ("image", media_files.wav(), r"it is a sound \(wav\); send a picture"),
-        ("image", bomb(), "PNG cannot be read|pixels"),
         ("image", media_files.image(0, 900, 2), "sides differ"),
         ("image", 5, "must be bytes or the path"),
         ("image", "no such file.png", "cannot be read"),

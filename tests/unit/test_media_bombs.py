@@ -1,0 +1,125 @@
+"""Files that are more than they seem, or other than they say: refused, in little memory."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tracemalloc
+from itertools import cycle, islice
+from typing import Any
+
+import pytest
+from PIL import Image, features
+
+from pyllama.errors import ContextOverflow, InvalidMedia
+from tests.support import bombs, media_files
+from tests.support.fake_projector import FakeProjector, reader
+
+# What this reads may take no more than a small picture does.
+MARGIN_KB = 32 * 1024
+READ_ALL = f"""
+import resource
+from pyllama.errors import InvalidMedia
+from tests.support import bombs, media_files
+from tests.unit.test_media_bombs import refused, taken
+for kind in media_files.pictures().values():
+    taken(kind)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for head in bombs.HEADS.values():
+    for side in (7_000, 12_000, 16_000, 60_000):
+        refused(head(side))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert after - before < {MARGIN_KB}, (before, after)
+"""
+
+
+def taken(data: bytes) -> Any:
+    (content,) = reader(FakeProjector()).read(media_files.image_part(data), "part")
+    return content
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(InvalidMedia) as caught:
+        taken(data)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("kind", bombs.HEADS)
+@pytest.mark.parametrize("side", [7_000, 60_000])
+def test_a_head_that_promises_very_many_pixels_is_refused(kind: str, side: int) -> None:
+    """By its size, whatever the format."""
+    assert "pixels" in refused(bombs.HEADS[kind](side))
+
+
+def test_bombs_take_no_memory() -> None:
+    """None of them is unpacked, in a process that does nothing else."""
+    pytest.importorskip("resource")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", READ_ALL], check=True)
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    """Each of its scans takes as long as a whole picture, and some bytes of the file."""
+    assert taken(bombs.scans(100)).width == 500
+    assert "scans, more than 200" in refused(bombs.scans(1000))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_picture_is_read(kind: str) -> None:
+    """The others, thousands of them, are left out."""
+    colors = ["red", *islice(cycle(["blue", "lime"]), 2000)]
+    content = taken(bombs.animation(kind, colors))
+    assert content.rgb == Image.new("RGB", (8, 8), "red").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "ICO", "PPM", "TGA", "PCX", "JPEG2000", "EPS", "PDF"])
+def test_what_is_not_listed_is_refused_by_its_content(kind: str) -> None:
+    """Pillow could read it, or start another program that does; it is said to be a PNG."""
+    file = io.BytesIO()
+    media_files.image().save(file, kind)
+    assert "the format is unknown; send a picture: PNG" in refused(file.getvalue())
+
+
+@pytest.mark.parametrize("data", [b"8BPS\0\1" + bytes(60), b"<svg xmlns='x'></svg>", b"BMX is fun"])
+def test_what_nobody_reads_is_refused_too(data: bytes) -> None:
+    """A drawing, a text."""
+    assert "the format is unknown" in refused(data)
+
+
+@pytest.mark.parametrize("brand", ["heic", "heix", "hevc", "mif1", "avif", "avis"])
+def test_what_phones_take_is_refused_by_its_name(brand: str) -> None:
+    """The message says what to send instead."""
+    head = b"\0\0\0\x18ftyp" + brand.encode() + bytes(60)
+    message = refused(head)
+    assert "HEIC or AVIF is not read here; send a picture: PNG, JPEG, WebP, GIF or BMP" in message
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_a_real_avif_is_refused() -> None:
+    """Also where Pillow would read it."""
+    assert "HEIC or AVIF" in refused(media_files.picture(kind="AVIF"))
+
+
+def test_pixels_are_dropped_once_they_are_cut() -> None:
+    """Many pictures of a request are not in memory together."""
+    attachments = reader(FakeProjector(), n_ctx=100_000).begin()
+    part = media_files.image_part(media_files.picture(width=1000, height=1000, kind="JPEG"))
+    attachments.add(part, "part")
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            attachments.add(part, "part")
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    assert peak < 10_000_000
+
+
+def test_more_media_than_a_context_holds_are_refused_at_once() -> None:
+    """The second of them, not after all were read."""
+    attachments = reader(FakeProjector(), n_ctx=100).begin()
+    part = media_files.image_part(media_files.picture(width=60))
+    attachments.add(part, "one")
+    with pytest.raises(ContextOverflow, match="has at least 124 tokens, the context 100"):
+        attachments.add(part, "two")
