@@ -113,7 +113,8 @@ def _check_picture(file: Path, form: str) -> None:
         ) from exc
     if width * height > LIMITS.max_pixels:
         raise InvalidRequest(
-            f"the picture has too many pixels; at most {LIMITS.max_pixels:,} are taken", param="file"
+            f"the picture has too many pixels; at most {LIMITS.max_pixels:,} are taken",
+            param="file",
         )
 
 
