@@ -82,8 +82,8 @@ def _read(req: falcon.Request, limit: int) -> bytes:
         data, length = b"", length or 0
     if length > limit:
         raise falcon.HTTPContentTooLarge(
-            description=f"the request body has more than {limit:,} bytes; shorten it, or send fewer "
-            "or smaller files"
+            description=f"the request body has more than {limit:,} bytes; shorten it, or send "
+            "fewer or smaller files"
         )
     if len(data) < length:
         raise InvalidRequest("the request body is shorter than its Content-Length")

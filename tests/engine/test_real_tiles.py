@@ -108,5 +108,5 @@ def test_pictures_that_share_a_tile_share_no_more(llm: Llama) -> None:
 
 def test_a_vocabulary_without_the_frames_is_refused(model_path: Path, mmproj: str) -> None:
     """When it is loaded, and not only when the first client shows a picture."""
-    with pytest.raises(ModelLoadError, match="by tokens that the vocabulary lacks.*for this model"):
+    with pytest.raises(ModelLoadError, match=r"tokens that the vocabulary lacks.*for this model"):
         Llama(str(model_path), mmproj=mmproj, **OPTIONS)
