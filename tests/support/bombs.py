@@ -6,7 +6,9 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
+import av
 from PIL import Image
 
 from tests.support import media_files
@@ -81,4 +83,17 @@ def animation(kind: str, colors: Sequence[str]) -> bytes:
     file = io.BytesIO()
     frames = [Image.new("RGB", (8, 8), color) for color in colors]
     frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=10, lossless=True)
+    return file.getvalue()
+
+
+def film(frame: bytes) -> bytes:
+    """Return a video whose only frame is a JPEG."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as out:
+        stream: Any = out.add_stream("mjpeg", rate=10)
+        stream.width = stream.height = 500
+        stream.pix_fmt = "yuvj420p"
+        packet = av.Packet(frame)
+        packet.stream, packet.pts, packet.dts = stream, 0, 0
+        out.mux(packet)
     return file.getvalue()

@@ -123,3 +123,19 @@ def test_more_media_than_a_context_holds_are_refused_at_once() -> None:
     attachments.add(part, "one")
     with pytest.raises(ContextOverflow, match="has at least 124 tokens, the context 100"):
         attachments.add(part, "two")
+
+
+def test_codecs_that_nobody_has_are_not_read() -> None:
+    """By their names; also one that FFmpeg itself does not know."""
+    film = media_files.video(4, "avi", "ffv1")
+    unknown = media_files.videos(4)["mov"].replace(b"avc1", b"none")
+    for data, codec in ((film, "ffv1"), (unknown, "unknown")):
+        with pytest.raises(InvalidMedia, match=rf"video is in a codec .* \({codec}\)"):
+            list(reader(FakeProjector()).read({"type": "video", "video": data}, "part"))
+
+
+def test_a_film_of_endless_scans_is_not_begun() -> None:
+    """Not even to find out what it holds: a frame of it would take minutes."""
+    film = bombs.film(bombs.scans(20_000))
+    with pytest.raises(InvalidMedia, match=r"codec that is not read here \(mjpeg\)"):
+        list(reader(FakeProjector()).read({"type": "video", "video": film}, "part"))

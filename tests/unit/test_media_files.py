@@ -163,7 +163,7 @@ def test_what_cannot_be_read_is_refused(kind: str, data: Any, reason: str) -> No
         ("audio", media_files.wav(), {"max_sound_s": 0.2}, "longer than 0.2 seconds"),
         ("audio", media_files.wav(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
         ("video", media_files.video(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
-        ("video", media_files.video(), {"max_pixels": 2000}, "more than 2,000 in all"),
+        ("video", media_files.video(), {"max_pixels": 2000}, "no frames of up to 2,000 pixels"),
     ],
 )
 def test_what_is_too_large_is_refused(
