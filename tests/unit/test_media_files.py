@@ -94,6 +94,26 @@ def test_sound_of_every_format_is_read_at_the_rate_that_is_wanted(data: bytes) -
     assert samples(one("audio", data)) == pytest.approx(8000, abs=2000)
 
 
+def test_a_cover_is_no_sound() -> None:
+    """A picture within the file is left out, whatever it is."""
+    cover = b"\0image/jpeg\0\3\0" + media_files.picture(kind="JPEG")
+    tag = b"APIC" + struct.pack(">IH", len(cover), 0) + cover
+    # Seven bits a byte, lest it looks like sound.
+    size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    assert samples(one("audio", b"ID3\3\0\0" + size + tag + SOUNDS["mp3"])) == samples(
+        one("audio", SOUNDS["mp3"])
+    )
+
+
+def test_python_holds_bytes_in_several_ways(tmp_path: Path) -> None:
+    """Sound and video too, and a file by its path."""
+    for kind, data in (("audio", SOUNDS["m4a aac"]), ("video", VIDEOS["webm"])):
+        path = tmp_path / kind
+        path.write_bytes(data)
+        forms = (data, bytearray(data), memoryview(data), path, str(path))
+        assert len({tuple(part.digest for part in read(kind, form)) for form in forms}) == 1
+
+
 def test_sound_at_the_right_rate_is_taken_as_it_is() -> None:
     """No filter touches it."""
     content = one("audio", media_files.wav())
