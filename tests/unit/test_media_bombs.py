@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image, features
 
-from pyllama.errors import ContextOverflow, InvalidMedia
+from pyllama.errors import ContextOverflow, InvalidMedia, Unsupported
 from tests.support import bombs, media_files
 from tests.support.fake_projector import FakeProjector, reader
 
@@ -139,3 +139,16 @@ def test_a_film_of_endless_scans_is_not_begun() -> None:
     film = bombs.film(bombs.scans(20_000))
     with pytest.raises(InvalidMedia, match=r"codec that is not read here \(mjpeg\)"):
         list(reader(FakeProjector()).read({"type": "video", "video": film}, "part"))
+
+
+@pytest.mark.parametrize("text", ["data:" + ";" * 4_000_000, "ab " * 1_300_000, "é" * 4_000_000])
+def test_text_that_is_no_file_takes_no_memory(text: str) -> None:
+    """However it is cut into pieces, it is not more than a few times its own size."""
+    tracemalloc.start()
+    try:
+        with pytest.raises((InvalidMedia, Unsupported)):
+            list(reader(FakeProjector()).read({"type": "image_url", "image_url": text}, "part"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
