@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--media-files",
         type=int,
         metavar="N",
-        help="send N damaged files, others each time, where 200 that are always the same do",
+        help="send N damaged files, others each time, where 100 that are always the same do",
     )
     parser.addoption(
         "--screenshots",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-N_FILES = 200
+N_FILES = 100
 
 
 @pytest.fixture(scope="module", params=["mlp", "sound"])
