@@ -10,12 +10,10 @@ from PIL import Image, ImageOps
 from pyllama.errors import InvalidMedia
 from pyllama.media.content import Picture
 from pyllama.media.decoding import decoding
+from pyllama.media.jpeg import check_scans
 
 if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
-
-# What a scan of a JPEG begins with.
-_SCAN = b"\xff\xda"
 
 
 def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
@@ -29,10 +27,8 @@ def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
     Raises:
         InvalidMedia: it is broken, truncated or too large.
     """
-    # A progressive JPEG is gone over as a whole in each of its scans, of some bytes each.
-    n_scans = data.count(_SCAN) if name == "JPEG" else 0
-    if n_scans > limits.max_scans:
-        raise InvalidMedia(f"the JPEG has {n_scans:,} scans, more than {limits.max_scans}")
+    if name == "JPEG":
+        check_scans(data, limits)
     with decoding(name), Image.open(io.BytesIO(data), formats=[name]) as image:
         return of_image(image, limits)
 

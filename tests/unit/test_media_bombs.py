@@ -61,7 +61,24 @@ def test_bombs_take_no_memory() -> None:
 def test_a_jpeg_of_very_many_scans_is_refused() -> None:
     """Each of its scans takes as long as a whole picture, and some bytes of the file."""
     assert taken(bombs.scans(100)).width == 500
-    assert "scans, more than 200" in refused(bombs.scans(1000))
+    assert "more than 200 scans" in refused(bombs.scans(1000))
+
+
+def test_a_jpeg_of_very_many_segments_is_refused() -> None:
+    """It is not looked through to its end."""
+    data = media_files.picture(kind="JPEG")
+    assert taken(data[:2] + b"\xff\xfe\0\2" * 5_000 + data[2:]).width == 60
+    assert "more than 10,000 segments" in refused(data[:2] + b"\xff\xfe\0\2" * 20_000 + data[2:])
+
+
+@pytest.mark.parametrize("place", [2, None], ids=["preview", "film"])
+def test_what_a_jpeg_carries_along_is_not_counted(place: int | None) -> None:
+    """A preview in a segment of its own before it, or a film behind its end."""
+    data = media_files.picture(kind="JPEG")
+    other = b"\xff\xda" * 30_000
+    carried = other if place is None else b"\xff\xe1" + (len(other) + 2).to_bytes(2, "big") + other
+    at = len(data) if place is None else place
+    assert taken(data[:at] + carried + data[at:]).rgb == taken(data).rgb
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
