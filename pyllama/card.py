@@ -19,6 +19,8 @@ class ModelCard:
 
     path: Path
     """The file; of a model in several parts, the first."""
+    projector_path: Path | None
+    """The file through which it sees or hears."""
     template: str
     """Source of the chat template, in Jinja."""
     can_call: bool
@@ -33,6 +35,7 @@ class ModelCard:
         """Ask a model's template and vocabulary."""
         return cls(
             path=Path(info.path),
+            projector_path=Path(info.projector_path) if info.projector_path else None,
             template=codec.chats.template.source,
             can_call=codec.chats.can_call,
             can_think=codec.chats.can_think(),
@@ -47,3 +50,13 @@ class ModelCard:
             ModelLoadError: it cannot be read any more.
         """
         return hub.read_metadata(self.path, arrays=arrays)
+
+    def projector_metadata(self, *, arrays: bool = False) -> dict[str, Any] | None:
+        """Return the same of the projector's file; None where there is none.
+
+        Raises:
+            ModelNotFound: the file is gone.
+            ModelLoadError: it cannot be read any more.
+        """
+        path = self.projector_path
+        return hub.read_metadata(path, arrays=arrays) if path else None

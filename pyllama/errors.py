@@ -83,14 +83,17 @@ class ContextOverflow(InvalidRequest):
         n_prompt_tokens: tokens of the prompt.
         n_ctx: KV cells that one request may use.
         param: path of the field, where it is an input to embed.
+        is_least: whether not all of the prompt was counted: what was is too much already.
     """
 
-    def __init__(self, n_prompt_tokens: int, n_ctx: int, *, param: str | None = None) -> None:
+    def __init__(
+        self, n_prompt_tokens: int, n_ctx: int, *, param: str | None = None, is_least: bool = False
+    ) -> None:
         self.n_prompt_tokens = n_prompt_tokens
         self.n_ctx = n_ctx
         super().__init__(
             f"the request exceeds the available context size: {param or 'the prompt'} has "
-            f"{n_prompt_tokens} tokens, the context {n_ctx}; "
+            f"{'at least ' if is_least else ''}{n_prompt_tokens} tokens, the context {n_ctx}; "
             + ("shorten it" if param else "shorten the prompt or raise --ctx-size"),
             param=param,
         )

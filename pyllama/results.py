@@ -224,6 +224,8 @@ class ModelInfo:
     """Whether it takes pictures and videos, through a projector."""
     has_audio: bool = False
     """Whether it takes sound, through a projector."""
+    projector_path: str | None = None
+    """The projector's file."""
 
 
 def _ratio(numerator: float, denominator: float) -> float:

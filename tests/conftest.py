@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="send N made-up requests, others each time, where a few that are always the same do",
     )
     parser.addoption(
+        "--media-files",
+        type=int,
+        metavar="N",
+        help="send N damaged files, others each time, where 100 that are always the same do",
+    )
+    parser.addoption(
         "--screenshots",
         metavar="FOLDER",
         help="keep the pictures that the tests take of the chat page",

@@ -12,8 +12,13 @@ from pyllama.errors import InvalidRequest
 if TYPE_CHECKING:
     from falcon.typing import ReadableIO
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Largest request body that is read; more than the longest prompt of any model needs."""
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Largest request body that is read: more than the longest text of any model needs, and in base64
+48 MiB of pictures, sound and video. Each thread may hold one."""
+
+MAX_MARKS = 4_000_000
+"""Most commas and brackets of a body, those in its texts included. Each may begin a value, and two
+letters of a body become up to a hundred bytes of objects."""
 
 MAX_DEPTH = 200
 """Most levels of lists and objects. What is read is written again, as a part of an answer or for a
@@ -27,12 +32,18 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
     are common, and there is nothing else that these routes take.
 
     Raises:
-        InvalidRequest: the body is empty, not JSON, nested too deeply, or no object.
+        InvalidRequest: the body is empty, not JSON, nested too deeply, of too many values, or no
+            object.
         HTTPContentTooLarge: it is longer than ``limit`` bytes.
     """
     data = _read(req, limit)
     if not data:
         raise InvalidRequest("the request body is empty; send a JSON object")
+    n_brackets = data.count(b"[") + data.count(b"{")
+    if n_brackets + data.count(b",") > MAX_MARKS:
+        raise InvalidRequest(
+            f"the request body has more than {MAX_MARKS:,} commas and brackets; shorten it"
+        )
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
@@ -40,7 +51,7 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
     if not isinstance(body, dict):
         raise InvalidRequest("the request body must be a JSON object")
     # Each level has a bracket: with so few of them there is nothing to look for.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deeper(body, MAX_DEPTH):
+    if n_brackets > MAX_DEPTH and _is_deeper(body, MAX_DEPTH):
         raise InvalidRequest(f"the request body has more than {MAX_DEPTH} levels of nesting")
     return body
 
@@ -71,7 +82,8 @@ def _read(req: falcon.Request, limit: int) -> bytes:
         data, length = b"", length or 0
     if length > limit:
         raise falcon.HTTPContentTooLarge(
-            description=f"the request body is too large; at most {limit} bytes are read"
+            description=f"the request body has more than {limit:,} bytes; shorten it, or send "
+            "fewer or smaller files"
         )
     if len(data) < length:
         raise InvalidRequest("the request body is shorter than its Content-Length")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import ConfigError, Unsupported
-from pyllama.media import MediaLimits
-from pyllama.media.kinds import FORMATS, kind_of
+from pyllama.media import FORMATS, MediaLimits, family_of, kind_of
 
 if TYPE_CHECKING:
     from pyllama import Llama
-    from pyllama.media.kinds import Family
+    from pyllama.media import Family, FileKind
 
 STDIN = "-"
 # A token of text has hardly ever more bytes than this; what is past that is not even read.
@@ -124,14 +123,14 @@ def _decode(data: bytes, *, is_cut: bool) -> str | None:
 
 def _media(path: str, name: str, begun: bytes, llm: Llama) -> MediaFile:
     kind = kind_of(begun)
-    if kind is None:
-        guess = mimetypes.guess_type(name)[0]
+    family = family_of(kind, name) if kind else None
+    if kind is None or family is None:
+        guess = kind.name if kind else mimetypes.guess_type(name)[0]
         what = f"is {guess}" if guess else "is of a kind that nobody here reads"
         raise Unsupported(
             f"{name} {what}; attach text in UTF-8, or {', '.join(FORMATS.values())}",
             param="attach",
         )
-    family, form = kind
     info = llm.info
     if not (info.has_audio if family == "sound" else info.has_vision):
         takes = "takes" if info.has_vision or info.has_audio else "takes text only,"
@@ -144,14 +143,15 @@ def _media(path: str, name: str, begun: bytes, llm: Llama) -> MediaFile:
     data = _read(path, max_bytes, begun)
     if len(data) > max_bytes:
         raise ConfigError(f"{name} has more than {max_bytes:,} bytes")
-    return MediaFile(name=name, family=family, n_bytes=len(data), part=_part(family, form, data))
+    return MediaFile(name=name, family=family, n_bytes=len(data), part=_part(family, kind, data))
 
 
-def _part(family: Family, form: str, data: bytes) -> dict[str, Any]:
+def _part(family: Family, kind: FileKind, data: bytes) -> dict[str, Any]:
     text = base64.b64encode(data).decode("ascii")
     if family == "picture":
-        url = f"data:image/{form.lower()};base64,{text}"
+        url = f"data:image/{kind.name.lower()};base64,{text}"
         return {"type": "image_url", "image_url": {"url": url}}
     if family == "sound":
+        form = {"mp4": "m4a", "matroska": "webm"}.get(kind.name, kind.name)
         return {"type": "input_audio", "input_audio": {"data": text, "format": form}}
     return {"type": "input_video", "input_video": {"data": text}}

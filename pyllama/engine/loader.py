@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 # KV cells of one slot where the operator names no context size: enough for a conversation, and
 # small enough that four slots of a large model fit a laptop.
 _DEFAULT_CTX_SEQ = 4096
+# Pixels of the picture that shows whether a projector is for the model.
+_TRIAL_SIDE = 64
 # Sequence ids of a unified pool: each costs a row of logits in the output buffer.
 _MIN_POOL_IDS = 32
 _MAX_SEQ_IDS = 256
@@ -105,25 +107,36 @@ def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
 def _with_projector(loaded: LoadedModel, mmproj: str) -> LoadedModel:
     """Load the projector beside a model. Raises ModelLoadError."""
     try:
-        projector = _projector(loaded, mmproj)
+        path = hub.resolve(mmproj)
+        projector = _projector(loaded, path)
     except BaseException:
         loaded.close()
         raise
-    info = replace(loaded.info, has_vision=projector.has_vision, has_audio=projector.has_audio)
+    info = replace(
+        loaded.info,
+        has_vision=projector.has_vision,
+        has_audio=projector.has_audio,
+        projector_path=str(path),
+    )
     return replace(loaded, projector=projector, info=info)
 
 
-def _projector(loaded: LoadedModel, mmproj: str) -> Projector:
-    path = hub.resolve(mmproj)
+def _projector(loaded: LoadedModel, path: Path) -> Projector:
     hub.check_gguf(path)
     if loaded.context is None:
         raise ModelLoadError(str(path), "the model makes embeddings, and those of text only.")
     with _NativeErrors() as errors:
         try:
-            return Projector(loaded.model, path)
+            projector = Projector(loaded.model, path)
+            # Also that the vocabulary has what they put around media: better now than in answers.
+            if projector.has_vision:
+                projector.picture(bytes(3 * _TRIAL_SIDE**2), _TRIAL_SIDE, _TRIAL_SIDE)
+            if projector.sample_rate is not None:
+                projector.sound(bytes(4 * projector.sample_rate))
         except NativeError as error:
             remedy = "Was it made for this model?"
             raise ModelLoadError(str(path), errors.last(error), remedy) from error
+    return projector
 
 
 def _options(settings: Settings) -> Options:

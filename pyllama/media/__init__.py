@@ -5,6 +5,17 @@ Runs in the caller's thread. What is broken is refused here, before native code 
 
 from pyllama.media.attachments import Attachments, MediaReader
 from pyllama.media.fetch import Fetcher
+from pyllama.media.kinds import FORMATS, Family, FileKind, family_of, kind_of
 from pyllama.media.limits import MediaLimits
 
-__all__ = ["Attachments", "Fetcher", "MediaLimits", "MediaReader"]
+__all__ = [
+    "FORMATS",
+    "Attachments",
+    "Family",
+    "Fetcher",
+    "FileKind",
+    "MediaLimits",
+    "MediaReader",
+    "family_of",
+    "kind_of",
+]

@@ -29,6 +29,7 @@ _EXCEPTED_V6 = tuple(
 _PLAIN = re.compile(r"[!-\[\]-~]+")
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_MAX_CHARS = 8192
 _SCHEMES = {"http": 80, "https": 443}
 
 
@@ -45,6 +46,8 @@ class Address:
     __slots__ = ("host", "is_secure", "port", "target", "url")
 
     def __init__(self, url: str) -> None:
+        if len(url) > _MAX_CHARS:
+            raise InvalidMedia(f"the address has more than {_MAX_CHARS:,} characters")
         if not _PLAIN.fullmatch(url):
             raise InvalidMedia("the address is not of plain ASCII; escape what is not")
         try:

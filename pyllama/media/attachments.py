@@ -7,7 +7,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from pyllama.errors import InvalidMedia, NativeError, Unsupported
+from pyllama.errors import ContextOverflow, InvalidMedia, NativeError, Unsupported
 from pyllama.media.content import Picture, Sound
 from pyllama.media.kinds import FORMATS, kind_of
 from pyllama.media.limits import MediaLimits
@@ -18,12 +18,15 @@ from pyllama.media.video import read_video
 from pyllama.sched import MediaSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyllama._ext.media import MediaChunk, Projector
     from pyllama._ext.vocab import Vocab
     from pyllama.media.fetch import Downloads, Fetcher
-    from pyllama.media.kinds import Family
+    from pyllama.media.kinds import Family, FileKind
+
+    # A run of tokens, and what is to be computed in its place where it is media.
+    _Piece = tuple[tuple[int, ...], MediaChunk | None]
 
 
 class MediaReader:
@@ -33,6 +36,7 @@ class MediaReader:
         vocab: the model's vocabulary.
         projector: its encoders; None where it has none.
         n_whole: most tokens of a piece of media whose tokens all see each other.
+        n_ctx: most tokens of all media of a request; they could not be computed.
         limits: what a request may send.
         fetcher: fetches what a request names by its address; None refuses addresses.
     """
@@ -43,12 +47,14 @@ class MediaReader:
         projector: Projector | None = None,
         *,
         n_whole: int = 0,
+        n_ctx: int = 0,
         limits: MediaLimits | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
         self._vocab = vocab
         self._projector = projector
         self._n_whole = n_whole
+        self.n_ctx = n_ctx
         self._limits = limits or MediaLimits()
         self._fetcher = fetcher
 
@@ -58,8 +64,8 @@ class MediaReader:
 
     def read(
         self, part: Mapping[str, Any], path: str, downloads: Downloads | None = None
-    ) -> list[Picture | Sound]:
-        """Return what a part of a message holds: one picture or sound, or a video's frames.
+    ) -> Iterator[Picture | Sound]:
+        """Yield what a part of a message holds: one picture or sound, or a video's frames.
 
         Args:
             part: the part.
@@ -75,9 +81,10 @@ class MediaReader:
         self._check_takes(source.family, source.path)
         try:
             data = source.read(self._limits, downloads)
-            if not isinstance(data, bytes):
-                return [of_image(data, self._limits)]
-            return self._decoded(source.family, data)
+            if isinstance(data, bytes):
+                yield from self._decoded(source.family, data)
+            else:
+                yield of_image(data, self._limits)
         except InvalidMedia as error:
             if error.param is not None:
                 raise
@@ -127,20 +134,18 @@ class MediaReader:
         if not (projector.has_audio if family == "sound" else projector.has_vision):
             raise Unsupported(f"{path}: the model's projector takes no {family}", param=path)
 
-    def _decoded(self, family: Family, data: bytes) -> list[Picture | Sound]:
+    def _decoded(self, family: Family, data: bytes) -> Iterable[Picture | Sound]:
         kind = kind_of(data)
-        if kind is None or kind[0] != family:
-            found = f"it is a {kind[0]} ({kind[1]})" if kind else "the format is unknown"
-            raise InvalidMedia(f"{found}; send a {family}: {FORMATS[family]}")
-        name = kind[1]
+        if kind is None or family not in kind.families:
+            raise InvalidMedia(f"{_found(kind)}; send a {family}: {FORMATS[family]}")
         if family == "picture":
-            return [read_picture(data, name, self._limits)]
+            return [read_picture(data, kind.name, self._limits)]
         if family == "video":
-            return list(read_video(data, name, self._limits))
+            return read_video(data, kind.name, self._limits)
         rate = self._projector.sample_rate if self._projector else None
         if rate is None:
             raise AssertionError("a projector that takes sound has a rate")
-        return [read_sound(data, name, rate, self._limits)]
+        return [read_sound(data, kind.name, rate, self._limits)]
 
     def _check_whole(self, chunk: MediaChunk, path: str) -> None:
         if chunk.n_tokens > self._n_whole:
@@ -164,12 +169,13 @@ class Attachments:
         self._downloads = downloads
         # Nobody can write this into a message of theirs.
         self._secret = secrets.token_hex(16)
-        self._parts: list[tuple[str, Picture | Sound]] = []
+        self._pieces: list[list[_Piece]] = []
         self._n_parts = 0
+        self._n_tokens = 0
 
     def __bool__(self) -> bool:
         """Tell whether there is any."""
-        return bool(self._parts)
+        return bool(self._pieces)
 
     @staticmethod
     def takes(part: Mapping[str, Any]) -> bool:
@@ -180,8 +186,13 @@ class Attachments:
     def add(self, part: Mapping[str, Any], path: str) -> list[dict[str, str]]:
         """Read a part; return the parts that stand for it in a template.
 
+        Pixels and samples are kept no longer than it takes to cut them: what is kept of all media
+        grows with their tokens, however much small files unpack to.
+
         Raises:
-            InvalidMedia: it is broken, or one too many; ``param`` is its path.
+            InvalidMedia: it is broken, one too many, or the model's encoder cannot take it;
+                ``param`` is its path.
+            ContextOverflow: there are more tokens of media than a request may have at all.
             Unsupported: the model does not take it.
         """
         self._n_parts += 1
@@ -191,39 +202,48 @@ class Attachments:
             )
         markers = []
         for content in self._reader.read(part, path, self._downloads):
-            marker = f"<{self._secret}-{len(self._parts)}>"
-            self._parts.append((path, content))
+            marker = f"<{self._secret}-{len(self._pieces)}>"
+            self._pieces.append(self._cut(content, path))
             markers.append({"type": "media_marker", "text": marker})
         return markers
 
     def tokenize(self, text: str) -> tuple[tuple[int, ...], tuple[MediaSpan, ...]]:
-        """Return a rendered prompt's tokens with the media in the places of their markers.
-
-        Raises:
-            InvalidMedia: the model's encoder cannot take one of them.
-        """
+        """Return a rendered prompt's tokens with the media in the places of their markers."""
         tokens: list[int] = []
         spans: list[MediaSpan] = []
-        pieces = re.split(f"<{self._secret}-([0-9]+)>", text)
-        for index, piece in enumerate(pieces):
+        texts = re.split(f"<{self._secret}-([0-9]+)>", text)
+        for index, piece in enumerate(texts):
             if index % 2:
-                path, content = self._parts[int(piece)]
-                self._place(content, path, tokens, spans)
+                for run, chunk in self._pieces[int(piece)]:
+                    if chunk is not None:
+                        spans.append(MediaSpan(len(tokens), len(run), chunk))
+                    tokens += run
                 continue
-            is_first, is_last = index == 0, index == len(pieces) - 1
+            is_first, is_last = index == 0, index == len(texts) - 1
             tokens += self._reader.text_tokens(piece, is_first=is_first, is_last=is_last)
         return tuple(tokens), tuple(spans)
 
-    def _place(
-        self, content: Picture | Sound, path: str, tokens: list[int], spans: list[MediaSpan]
-    ) -> None:
+    def _cut(self, content: Picture | Sound, path: str) -> list[_Piece]:
         digest = content.digest
+        pieces: list[_Piece] = []
         for index, piece in enumerate(self._reader.cut(content, path)):
             if isinstance(piece, tuple):
-                tokens += piece
-                continue
-            spans.append(MediaSpan(len(tokens), piece.n_tokens, piece))
-            tokens += [_stand_in(digest, index, piece.n_tokens)] * piece.n_tokens
+                pieces.append((piece, None))
+            else:
+                token = _stand_in(digest, index, piece.n_tokens)
+                pieces.append(((token,) * piece.n_tokens, piece))
+        self._n_tokens += sum(len(run) for run, _ in pieces)
+        if self._n_tokens > self._reader.n_ctx:
+            raise ContextOverflow(self._n_tokens, self._reader.n_ctx, is_least=True)
+        return pieces
+
+
+def _found(kind: FileKind | None) -> str:
+    if kind is None:
+        return "the format is unknown"
+    if not kind.families:
+        return f"{kind.name} is not read here"
+    return f"it is a {kind.families[0]} ({kind.name})"
 
 
 def _stand_in(digest: bytes, index: int, n_tokens: int) -> int:

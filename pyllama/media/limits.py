@@ -15,6 +15,8 @@ class MediaLimits:
     """Size of one file."""
     max_pixels: int = 40_000_000
     """Pixels of one picture: a small file may unpack to very many."""
+    max_scans: int = 200
+    """Times that a progressive JPEG may go over its pixels; most do it ten times."""
     max_ratio: int = 200
     """Longer side of a picture to the shorter one."""
     min_sound_s: float = 0.05

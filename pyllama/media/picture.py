@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from pyllama.errors import InvalidMedia
 from pyllama.media.content import Picture
 from pyllama.media.decoding import decoding
+from pyllama.media.jpeg import check_scans
 
 if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
@@ -26,6 +27,8 @@ def read_picture(data: bytes, name: str, limits: MediaLimits) -> Picture:
     Raises:
         InvalidMedia: it is broken, truncated or too large.
     """
+    if name == "JPEG":
+        check_scans(data, limits)
     with decoding(name), Image.open(io.BytesIO(data), formats=[name]) as image:
         return of_image(image, limits)
 
@@ -42,7 +45,8 @@ def of_image(image: Image.Image, limits: MediaLimits) -> Picture:
     if upright.mode.startswith("I"):
         # 16 bits a pixel; Pillow would cut off what exceeds 255.
         upright = upright.convert("I").point(lambda value: value / 256).convert("L")
-    pixels = upright.convert("RGB")
+    # Not where it is done: the copy would be as large again.
+    pixels = upright if upright.mode == "RGB" else upright.convert("RGB")
     return Picture(pixels.width, pixels.height, pixels.tobytes())
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import av
 
 from pyllama.errors import InvalidMedia
+from pyllama.media.container import first_of, frames_of, opened
 from pyllama.media.content import Sound
-from pyllama.media.decoding import Patience, decoding
+from pyllama.media.decoding import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,29 +36,26 @@ def read_sound(data: bytes, name: str, rate: int, limits: MediaLimits) -> Sound:
     """
     bytes_per_s = rate * _BYTES_PER_SAMPLE
     samples = bytearray()
-    with decoding(name):
-        for piece in _pieces(data, name, rate, Patience(limits)):
-            samples += piece
-            if len(samples) > limits.max_sound_s * bytes_per_s:
-                raise InvalidMedia(f"the sound is longer than {limits.max_sound_s:g} seconds")
+    for piece in _pieces(data, name, rate, limits):
+        samples += piece
+        if len(samples) > limits.max_sound_s * bytes_per_s:
+            raise InvalidMedia(f"the sound is longer than {limits.max_sound_s:g} seconds")
     if len(samples) < limits.min_sound_s * bytes_per_s:
         raise InvalidMedia(f"the sound is shorter than {limits.min_sound_s:g} seconds")
     return Sound(bytes(samples))
 
 
-def _pieces(data: bytes, name: str, rate: int, patience: Patience) -> Iterator[memoryview]:
+def _pieces(data: bytes, name: str, rate: int, limits: MediaLimits) -> Iterator[memoryview]:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-    with av.open(io.BytesIO(data), format=name) as container:
-        if not container.streams.audio:
-            raise InvalidMedia(f"the {name} holds no sound")
-        stream = container.streams.audio[0]
-        if stream.rate not in _RATES:
-            raise InvalidMedia(f"the sound has {stream.rate} samples a second")
-        for frame in patience.over(container.decode(stream)):
+    with opened(data, name, limits) as container:
+        stream = first_of(container.streams.audio, f"the {name} holds no sound")
+        for frame in frames_of(container, stream, Patience(limits)):
+            if frame.sample_rate not in _RATES:
+                raise InvalidMedia(f"the sound has {frame.sample_rate} samples a second")
             for part in resampler.resample(frame):
                 yield _samples(part)
-    for part in resampler.resample(None):
-        yield _samples(part)
+        for part in resampler.resample(None):
+            yield _samples(part)
 
 
 def _samples(frame: av.AudioFrame) -> memoryview:

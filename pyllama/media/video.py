@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import av
 
 from pyllama.errors import InvalidMedia
+from pyllama.media.container import first_of, frames_of, opened
 from pyllama.media.content import Picture
-from pyllama.media.decoding import Patience, decoding
+from pyllama.media.decoding import Patience
 from pyllama.media.picture import check_size, of_image
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyllama.media.limits import MediaLimits
 
 
-def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
-    """Read a video as frames, evenly over its length.
+def read_video(data: bytes, name: str, limits: MediaLimits) -> Iterator[Picture]:
+    """Read a video as frames, evenly over its length; one at a time, for each may be large.
 
     Args:
         data: the file.
@@ -31,17 +31,22 @@ def read_video(data: bytes, name: str, limits: MediaLimits) -> list[Picture]:
     Raises:
         InvalidMedia: it is broken, or its frames are too large.
     """
-    frames: list[Picture] = []
-    with decoding(name), av.open(io.BytesIO(data), format=name) as container:
-        if container.streams.video:
-            stream = container.streams.video[0]
-            check_size(stream.width, stream.height, limits)
-            # Frames may grow later: FFmpeg then makes no room for them.
-            stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
-            frames = [_picture(frame, limits) for frame in _sampled(container, limits)]
-    if not frames:
-        raise InvalidMedia(f"the {name} holds no pictures")
-    return frames
+    absence = f"the {name} holds no pictures"
+    is_empty = True
+    with opened(data, name, limits) as container:
+        stream = first_of(container.streams.video, absence)
+        if stream.width < 1:
+            # Its size is known once a frame was decoded, and none was.
+            limit = f"of up to {limits.max_pixels:,} pixels"
+            raise InvalidMedia(f"the {name} holds no frames {limit} that can be read")
+        check_size(stream.width, stream.height, limits)
+        # Frames may grow later: FFmpeg then makes no room for them.
+        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        for frame in _sampled(container, limits):
+            is_empty = False
+            yield _picture(frame, limits)
+    if is_empty:
+        raise InvalidMedia(absence)
 
 
 def _sampled(container: InputContainer, limits: MediaLimits) -> Iterator[av.VideoFrame]:
@@ -67,7 +72,7 @@ def _frame_at(
 ) -> av.VideoFrame | None:
     """Return the frame that is seen at a time: the last one that does not come after it."""
     found = None
-    for frame in patience.over(container.decode(container.streams.video[0])):
+    for frame in frames_of(container, container.streams.video[0], patience):
         if found is not None and frame.time > wanted_s:
             break
         found = frame

@@ -47,7 +47,13 @@ class TextCodec:
         model, vocab = loaded.model, loaded.vocab
         n_whole = min(loaded.limits.n_batch, loaded.limits.n_ubatch)
         fetcher = Fetcher() if settings.media_urls else None
-        media = MediaReader(vocab, loaded.projector, n_whole=n_whole, fetcher=fetcher)
+        media = MediaReader(
+            vocab,
+            loaded.projector,
+            n_whole=n_whole,
+            n_ctx=loaded.limits.n_ctx_seq,
+            fetcher=fetcher,
+        )
         chats = ChatPrompts(
             model,
             vocab,

@@ -164,7 +164,7 @@ def test_a_video_is_played_and_answered(chat: ChatPage, tmp_path: Path, screensh
 def test_a_picture_on_a_phone(
     open_page: OpenPage, tmp_path: Path, screenshots: Path, scheme: str
 ) -> None:
-    """Nothing is wider than the screen, and all of it goes by keyboard, in Chinese too."""
+    """Attached, sent and answered in Chinese, it leaves nothing wider than the screen."""
     chat = open_page(viewport={"width": 390, "height": 844}, color_scheme=scheme, locale="zh-CN")
     picture = tmp_path / "wide.png"
     picture.write_bytes(media_files.picture(3, 1600, 300))

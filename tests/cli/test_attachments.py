@@ -117,6 +117,33 @@ def test_media_are_known_by_their_content(
     assert base64.b64encode(data).decode() in str(found.part)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "codec", "form"),
+    [
+        ("voice.M4A", "mp4", "aac", "m4a"),
+        ("a", "ipod", "aac", "m4a"),
+        ("a.weba", "webm", "libopus", "webm"),
+        ("a.ogg", "ogg", "libopus", "ogg"),
+    ],
+)
+def test_a_recording_is_no_film(
+    name: str, kind: str, codec: str, form: str, seeing: Any, tmp_path: Path
+) -> None:
+    """Where its content leaves open what it is, its name tells; the part says what it holds."""
+    data = media_files.sound(kind, codec)
+    found = attach(write(tmp_path / name, data), seeing, max_tokens=1)
+    assert isinstance(found, MediaFile)
+    assert found.family == "sound"
+    assert found.part["input_audio"]["format"] == form
+
+
+def test_a_picture_of_a_phone_is_refused_by_its_name(seeing: Any, tmp_path: Path) -> None:
+    """The message says what can be attached."""
+    path = write(tmp_path / "a", b"\0\0\0\x18ftypheic" + bytes(60))
+    with pytest.raises(Unsupported, match="a is HEIC or AVIF; attach text in UTF-8, or PNG, JPEG"):
+        attach(path, seeing, max_tokens=1)
+
+
 def test_a_picture_may_come_through_a_pipe(seeing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read to see that it is no text is not lost."""
     data = media_files.picture(width=300, height=300)

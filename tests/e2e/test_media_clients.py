@@ -1,9 +1,10 @@
-"""The public clients of every dialect show a real server the same picture."""
+"""The public clients of every dialect, and the page, show a real server the same picture."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -15,6 +16,7 @@ import pytest
 from tests.support import media_files, projectors
 from tests.support.media_files import data_url, image_part, shown
 from tests.support.serving import Server
+from tests.wsgi.sse import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,12 +136,31 @@ def of_ollama_generate(server: Server, model: str, picture: bytes) -> tuple[str,
     return whole.response, _hits(server, "/api/generate", encoded(asked))
 
 
+def of_page(server: Server, _model: str, picture: bytes) -> tuple[str, int]:
+    """Return the same by the page's chats, for a file that was uploaded."""
+    with httpx.Client(base_url=server.url, timeout=60) as page:
+        uploaded = page.post("/api/upload", files={"file": ("picture", picture)}).json()
+        if "path" not in uploaded:
+            raise Refused(uploaded["error"])
+        message = {"role": "user", "content": QUESTION, "imagePaths": [uploaded["path"]]}
+        asked = {"messages": [message], "maxTokens": N_TOKENS}
+        told = events(page.post("/api/chat", json=asked).text)
+        whole = page.post("/api/chat", json={**asked, "stream": False}).json()
+    assert "".join(event.get("token", "") for event in told) == whole["content"]
+    return whole["content"], whole["kvReusedTokens"]
+
+
+class Refused(Exception):
+    """What the page is told of a file that is not taken."""
+
+
 DIALECTS: dict[str, Callable[[Server, str, bytes], tuple[str, int]]] = {
     "openai": of_openai,
     "responses": of_responses,
     "anthropic": of_anthropic,
     "ollama chat": of_ollama_chat,
     "ollama generate": of_ollama_generate,
+    "page": of_page,
 }
 
 
@@ -168,20 +189,18 @@ def test_a_picture_that_was_seen_is_counted_as_cached(
 
 
 def test_a_picture_is_shared_with_an_answer_that_still_runs(server: Server, model: str) -> None:
-    """Another dialect's request takes it from the slot of one that is being answered."""
+    """Another dialect's request takes it, into the last slot, from one that is being answered."""
     picture = media_files.picture(30)
-    body = {
-        "messages": shown(QUESTION, image_part(picture)),
-        "max_tokens": 400,
-        "ignore_eos": True,
-        "stream": True,
-    }
-    with (
-        httpx.Client(base_url=server.url, timeout=60) as client,
-        client.stream("POST", "/v1/chat/completions", json=body) as running,
-    ):
-        lines = running.iter_lines()
-        next(line for line in lines if '"content":' in line)
+    chats: list[Any] = [shown(QUESTION, image_part(picture))]
+    chats += [[{"role": "user", "content": f"Count to {number}."}] for number in (8, 9)]
+    options = {"max_tokens": 400, "ignore_eos": True, "stream": True}
+    with ExitStack() as running:
+        client = running.enter_context(httpx.Client(base_url=server.url, timeout=60))
+        for chat in chats:
+            body = {"messages": chat, **options}
+            answer = client.stream("POST", "/v1/chat/completions", json=body)
+            lines = running.enter_context(answer).iter_lines()
+            next(line for line in lines if '"content":' in line)
         messages = [{"role": "user", "content": "And this?", "images": [picture]}]
         asked = {"model": model, "options": {"num_predict": 1}}
         hits = _hits(server, "/api/chat", asked, messages=[encoded(messages[0])])
@@ -215,9 +234,29 @@ def test_ollamas_client_takes_paths_and_the_asynchronous_one_too(
 def test_clients_are_told_why_a_picture_is_refused(server: Server, model: str) -> None:
     """Each client raises its own error for a file that cannot be read."""
     broken = b"\x89PNG\r\n\x1a\nbroken"
-    errors = (openai.BadRequestError, anthropic.BadRequestError, ollama.ResponseError)
+    errors = (openai.BadRequestError, anthropic.BadRequestError, ollama.ResponseError, Refused)
     for ask in DIALECTS.values():
-        with pytest.raises(errors, match="cannot be read"):
+        with pytest.raises(errors, match=r"cannot be read|is broken"):
             ask(server, model, broken)
     with ollama.Client(host=server.url) as public:
         assert "vision" in (public.show(model).capabilities or [])
+    shown = httpx.post(f"{server.url}/api/show", json={"model": model}).json()
+    assert shown["projector_info"]["clip.projector_type"] == "mlp"
+
+
+def test_a_large_picture_goes_through(server: Server, model: str) -> None:
+    """36 MB, which is more in base64."""
+    assert of_openai(server, model, media_files.picture(50, 3500, 3500, "BMP"))[0]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_clients_are_told_of_the_limit(server: Server, model: str, dialect: str) -> None:
+    """Each client reads the whole refusal of a request that is too large, and may ask again."""
+    n_bytes = 65 << 20 if dialect == "page" else 49 << 20
+    errors = (openai.APIStatusError, anthropic.APIStatusError, ollama.ResponseError, Refused)
+    with pytest.raises(errors, match=r"67,?108,?864 bytes") as caught:
+        DIALECTS[dialect](server, model, b"BM" + bytes(n_bytes))
+    if dialect != "page":
+        assert getattr(caught.value, "status_code", None) == 413
+        assert "fewer or smaller files" in str(caught.value)
+    assert DIALECTS[dialect](server, model, media_files.picture(1))[0]

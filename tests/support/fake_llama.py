@@ -27,6 +27,7 @@ from pyllama.results import (
 from pyllama.settings.settings import Settings
 from pyllama.text.answer import Answer
 from pyllama.text.output import OutputDelta
+from tests.support.fake_card import FakeCard
 from tests.support.fake_embeddings import FakeEmbeddings
 
 if TYPE_CHECKING:
@@ -68,21 +69,6 @@ class FakePrompt:
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the chat was to be rendered with, by the names of ``Llama.chat_prompt``."""
     stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FakeCard:
-    """What the model says of itself."""
-
-    template: str = "{{ messages }}"
-    can_call: bool = True
-    can_think: bool = True
-    can_infill: bool = True
-
-    def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
-        tokens = ["a", "b"] if arrays else None
-        license_ = "none at all"
-        return {"general.license": license_, "fake.block_count": 2, "tokenizer.tokens": tokens}
 
 
 class FakeGeneration:

@@ -48,13 +48,18 @@ class FakeVocab:
 
 
 def reader(
-    projector: FakeProjector | None, *, fetcher: Fetcher | None = None, **limits: Any
+    projector: FakeProjector | None,
+    *,
+    fetcher: Fetcher | None = None,
+    n_ctx: int = 10_000,
+    **limits: Any,
 ) -> MediaReader:
     """Return a reader over fakes; None for a model that takes text only."""
     return MediaReader(
         cast("Any", FakeVocab()),
         cast("Any", projector),
         n_whole=50,
+        n_ctx=n_ctx,
         limits=MediaLimits(**limits),
         fetcher=fetcher,
     )

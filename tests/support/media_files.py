@@ -28,6 +28,11 @@ def picture(seed: int = 0, width: int = 60, height: int = 40, kind: str = "PNG")
     return file.getvalue()
 
 
+def pictures() -> dict[str, bytes]:
+    """Return the same picture in every format that is read."""
+    return {kind: picture(kind=kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP")}
+
+
 def wav(seed: int = 0, n_samples: int = 8000, rate: int = RATE, n_channels: int = 1) -> bytes:
     """Return the file of some noise."""
     noise = random.Random(seed)  # noqa: S311
@@ -41,19 +46,36 @@ def wav(seed: int = 0, n_samples: int = 8000, rate: int = RATE, n_channels: int 
     return file.getvalue()
 
 
-def sound(kind: str, codec: str, seed: int = 0) -> bytes:
-    """Return half a second of noise in a format of FFmpeg's."""
+def sound(kind: str, codec: str, seed: int = 0, n_samples: int = 8000) -> bytes:
+    """Return noise in a format of FFmpeg's."""
     file = io.BytesIO()
     with (
-        av.open(io.BytesIO(wav(seed)), format="wav") as source,
+        av.open(io.BytesIO(wav(seed, n_samples)), format="wav") as source,
         av.open(file, "w", format=kind) as out,
     ):
-        stream: Any = out.add_stream(codec, rate=RATE)
+        # FFmpeg calls its own encoder of Vorbis an experiment.
+        stream: Any = out.add_stream(codec, rate=RATE, options={"strict": "experimental"})
         for frame in source.decode(source.streams.audio[0]):
             frame.pts = None
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return file.getvalue()
+
+
+def sounds() -> dict[str, bytes]:
+    """Return half a second of noise in every format that is read."""
+    return {
+        "wav": wav(),
+        "mp3": sound("mp3", "mp3"),
+        "flac": sound("flac", "flac"),
+        "ogg opus": sound("ogg", "libopus"),
+        "ogg vorbis": sound("ogg", "vorbis"),
+        "m4a aac": sound("ipod", "aac"),
+        "m4a alac": sound("ipod", "alac"),
+        "mp4": sound("mp4", "aac"),
+        "3gp": sound("3gp", "aac"),
+        "webm": sound("webm", "libopus"),
+    }
 
 
 def video(n_frames: int = 40, kind: str = "mp4", codec: str = "mpeg4") -> bytes:
@@ -68,6 +90,18 @@ def video(n_frames: int = 40, kind: str = "mp4", codec: str = "mpeg4") -> bytes:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return file.getvalue()
+
+
+def videos(n_frames: int = 40) -> dict[str, bytes]:
+    """Return the same video in every format that is read."""
+    kinds = {
+        "mp4": "mpeg4",
+        "mov": "h264",
+        "webm": "libvpx-vp9",
+        "matroska": "mpeg4",
+        "avi": "mpeg4",
+    }
+    return {kind: video(n_frames, kind, codec) for kind, codec in kinds.items()}
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:

@@ -122,6 +122,20 @@ def _shuffle(path: Path, seed: int) -> None:
     file.close()
 
 
+def _framed(path: Path, seed: int) -> None:
+    """SmolVLM's (Idefics 3): tiles of 4 tokens in rows, and an overview, framed by control tokens.
+
+    The default model has no such tokens; :func:`tests.support.vocabulary.renamed` gives it some.
+    """
+    file = _File(path, "idefics3", seed)
+    file.vision(56, 16)
+    file.number("vision.projector.scale_factor", 2)
+    file.number("vision.preproc_image_size", 4 * 56)
+    file.norm("v.post_ln")
+    file.tensor("mm.model.fc.weight", N_EMBD, 4 * _WIDTH)
+    file.close()
+
+
 def _whole(path: Path, seed: int) -> None:
     """Gemma 3's: each of a picture's 16 tokens sees all the others."""
     file = _File(path, "gemma3", seed)
@@ -156,6 +170,7 @@ def _sound(path: Path, seed: int) -> None:
 KINDS: dict[str, Callable[[Path, int], None]] = {
     "mlp": _mlp,
     "shuffle": _shuffle,
+    "framed": _framed,
     "whole": _whole,
     "sound": _sound,
 }

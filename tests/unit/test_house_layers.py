@@ -35,6 +35,7 @@ PUBLIC = {
     "pyllama.generation",
     "pyllama.generations",
     "pyllama.hub",
+    "pyllama.media",
     "pyllama.metrics",
     "pyllama.openai_logprobs",
     "pyllama.params",

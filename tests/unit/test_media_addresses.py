@@ -78,6 +78,7 @@ def test_an_address_is_taken_apart(
         ("http://127.1/", "malformed host"),
         ("http://example.0x7f/", "malformed host"),
         (f"http://{'a.' * 130}com/", "malformed host"),
+        (f"http://{'a.' * 4_100}com/", "more than 8,192 characters"),
     ],
 )
 def test_what_could_mean_something_else_is_refused(url: str, reason: str) -> None:

@@ -284,11 +284,10 @@ def test_a_part_may_name_its_file(web: WebServer) -> None:
     """What is fetched is read like what is sent."""
     data = media_files.picture(width=7)
     web.answers["/"] = response(data)
-    attachments = reader(FakeProjector(), fetcher=fetcher(web)).begin()
+    found = reader(FakeProjector(), fetcher=fetcher(web))
     part = {"type": "image_url", "image_url": {"url": web.url()}}
-    attachments.add(part, "part")
-    (sent,) = reader(FakeProjector()).read(media_files.image_part(data), "part")
-    (fetched,) = [content for _, content in attachments._parts]
+    (fetched,) = found.read(part, "part", fetcher(web).begin())
+    (sent,) = found.read(media_files.image_part(data), "part")
     assert fetched == sent
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ READER = reader(FakeProjector())
 
 def read(kind: str, data: Any, **limits: Any) -> list[Picture | Sound]:
     found = reader(FakeProjector(), **limits) if limits else READER
-    return found.read({"type": kind, kind: data}, "part")
+    return list(found.read({"type": kind, kind: data}, "part"))
 
 
 def one(kind: str, data: Any) -> Any:
@@ -81,19 +80,38 @@ def test_a_picture_stands_upright() -> None:
     assert (content.width, content.height) == (40, 60)
 
 
+SOUNDS = media_files.sounds()
+VIDEOS = media_files.videos()
+
+
 @pytest.mark.parametrize(
     "data",
-    [
-        media_files.wav(),
-        media_files.sound("flac", "flac"),
-        media_files.sound("mp3", "mp3"),
-        media_files.wav(n_samples=4000, rate=8000, n_channels=2),
-    ],
-    ids=["wav", "flac", "mp3", "stereo"],
+    [*SOUNDS.values(), media_files.wav(n_samples=4000, rate=8000, n_channels=2)],
+    ids=[*SOUNDS, "stereo"],
 )
 def test_sound_of_every_format_is_read_at_the_rate_that_is_wanted(data: bytes) -> None:
     """Half a second is 8,000 samples, but for what an encoder or a filter puts at the ends."""
     assert samples(one("audio", data)) == pytest.approx(8000, abs=2000)
+
+
+def test_a_cover_is_no_sound() -> None:
+    """A picture within the file is left out, whatever it is."""
+    cover = b"\0image/jpeg\0\3\0" + media_files.picture(kind="JPEG")
+    tag = b"APIC" + struct.pack(">IH", len(cover), 0) + cover
+    # Seven bits a byte, lest it looks like sound.
+    size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    assert samples(one("audio", b"ID3\3\0\0" + size + tag + SOUNDS["mp3"])) == samples(
+        one("audio", SOUNDS["mp3"])
+    )
+
+
+def test_python_holds_bytes_in_several_ways(tmp_path: Path) -> None:
+    """Sound and video too, and a file by its path."""
+    for kind, data in (("audio", SOUNDS["m4a aac"]), ("video", VIDEOS["webm"])):
+        path = tmp_path / kind
+        path.write_bytes(data)
+        forms = (data, bytearray(data), memoryview(data), path, str(path))
+        assert len({tuple(part.digest for part in read(kind, form)) for form in forms}) == 1
 
 
 def test_sound_at_the_right_rate_is_taken_as_it_is() -> None:
@@ -104,10 +122,10 @@ def test_sound_at_the_right_rate_is_taken_as_it_is() -> None:
     assert list(values[:5]) == [noise.randint(-9000, 9000) / 32768 for _ in range(5)]
 
 
-@pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])
+@pytest.mark.parametrize("kind", VIDEOS)
 def test_a_video_is_sampled_over_its_length(kind: str) -> None:
     """Frames come in order, evenly, and no more than the limit."""
-    frames = read("video", media_files.video(kind=kind), max_frames=4)
+    frames = read("video", VIDEOS[kind], max_frames=4)
     levels = [frame.rgb[0] for frame in frames if isinstance(frame, Picture)]
     assert len(levels) == 4
     assert levels == pytest.approx([32, 96, 160, 224], abs=20)
@@ -116,17 +134,6 @@ def test_a_video_is_sampled_over_its_length(kind: str) -> None:
 def test_a_video_of_one_frame_is_one_picture() -> None:
     """No frame is shown twice."""
     assert len(read("video", media_files.video(1))) == 1
-
-
-def bomb() -> bytes:
-    """A PNG of some bytes that says it has very many pixels."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        body = name + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(99)))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,6 @@ def bomb() -> bytes:
         ("image", media_files.picture(kind="JPEG")[:500], "JPEG cannot be read"),
         ("image", media_files.picture()[:8], "PNG cannot be read"),
         ("image", media_files.wav(), r"it is a sound \(wav\); send a picture"),
-        ("image", bomb(), "PNG cannot be read|pixels"),
         ("image", media_files.image(0, 900, 2), "sides differ"),
         ("image", 5, "must be bytes or the path"),
         ("image", "no such file.png", "cannot be read"),
@@ -177,7 +183,7 @@ def test_what_cannot_be_read_is_refused(kind: str, data: Any, reason: str) -> No
         ("audio", media_files.wav(), {"max_sound_s": 0.2}, "longer than 0.2 seconds"),
         ("audio", media_files.wav(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
         ("video", media_files.video(), {"max_decode_s": -1.0}, "takes longer than -1 seconds"),
-        ("video", media_files.video(), {"max_pixels": 2000}, "more than 2,000 in all"),
+        ("video", media_files.video(), {"max_pixels": 2000}, "no frames of up to 2,000 pixels"),
     ],
 )
 def test_what_is_too_large_is_refused(
@@ -209,11 +215,9 @@ def test_text_may_hold_a_file_in_several_forms() -> None:
 
 def test_damaged_files_are_read_or_refused() -> None:
     """2,000 files with bytes changed, cut out and cut off: nothing else is raised, nothing ends."""
-    files = [("image", media_files.picture(kind=kind)) for kind in ("PNG", "BMP", "GIF", "WEBP")]
-    files += [("image", media_files.picture(kind="JPEG")), ("video", media_files.video(6))]
-    files += [("video", media_files.video(6, kind)) for kind in ("matroska", "avi")]
-    files.append(("audio", media_files.wav(n_samples=2000)))
-    files += [("audio", media_files.sound(kind, kind)) for kind in ("mp3", "flac")]
+    files = [("image", data) for data in media_files.pictures().values()]
+    files += [("video", data) for data in media_files.videos(6).values()]
+    files += [("audio", data) for data in SOUNDS.values()]
     chance = random.Random(5)  # noqa: S311
     n_refused = 0
     for number in range(2000):

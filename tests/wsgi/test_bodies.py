@@ -123,7 +123,10 @@ def test_body_over_the_limit_is_413(client: httpx.Client, monkeypatch: pytest.Mo
     monkeypatch.setattr(body.read_object, "__kwdefaults__", {"limit": 10})
     response = client.post(URL, json={"messages": MESSAGES})
     assert response.status_code == 413
-    assert "at most 10 bytes" in response.json()["error"]["message"]
+    message = response.json()["error"]["message"]
+    assert message == (
+        "the request body has more than 10 bytes; shorten it, or send fewer or smaller files"
+    )
 
 
 def nested(n_levels: int) -> dict[str, Any]:
@@ -196,9 +199,20 @@ def test_body_that_the_server_cannot_parse_is_refused() -> None:
         body.read_object(broken)
 
 
-def test_limit_is_32_mib() -> None:
-    """The limit is beyond the longest prompt of any model, and no more."""
-    assert body.MAX_BODY_BYTES == 32 * 1024 * 1024
+def test_limit_is_64_mib() -> None:
+    """As docs/serving.md and docs/media.md tell."""
+    assert body.MAX_BODY_BYTES == 64 * 1024 * 1024
+
+
+def test_a_body_of_very_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they become objects, each many times as large as its letters."""
+    many = b'{"a": [' + b"{}," * 10 + b"{}]}"
+    size = {"CONTENT_LENGTH": str(len(many))}
+    monkeypatch.setattr(body, "MAX_MARKS", 23)
+    assert len(body.read_object(request(many, **size))["a"]) == 11
+    monkeypatch.setattr(body, "MAX_MARKS", 22)
+    with pytest.raises(InvalidRequest, match="more than 22 commas and brackets"):
+        body.read_object(request(many, **size))
 
 
 def test_remedy_is_the_fields_description() -> None:

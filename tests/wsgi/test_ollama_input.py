@@ -8,7 +8,8 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.support.fake_llama import FakeCard, FakeLlama
+from tests.support.fake_card import FakeCard
+from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
 from wsgi.ollama.parse import OPTION_FIELDS
 from wsgi.ollama.parse_chat import CHAT_FIELDS

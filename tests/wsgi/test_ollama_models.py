@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 import pyllama
-from tests.support.fake_llama import INFO, FakeCard, FakeLlama
+from tests.support.fake_card import FakeCard
+from tests.support.fake_llama import INFO, FakeLlama
 from tests.wsgi.conftest import ClientOf
 from wsgi.host import Host
 from wsgi.ollama.describe import details, parameters
@@ -155,6 +156,16 @@ def test_show_tells_arrays_when_asked(client: httpx.Client) -> None:
     """A vocabulary is long, so it comes with verbose only."""
     told = client.post("/api/show", json={"model": "fake", "verbose": True}).json()
     assert told["model_info"]["tokenizer.tokens"] == ["a", "b"]
+
+
+def test_show_tells_of_the_projector(connect: ClientOf) -> None:
+    """Its file's metadata, where there is one; arrays when asked."""
+    llm = FakeLlama()
+    assert "projector_info" not in connect(llm).post("/api/show", json={"model": "fake"}).json()
+    llm.card = FakeCard(projector="mlp")
+    for verbose, means in ((False, None), (True, [0.5])):
+        told = connect(llm).post("/api/show", json={"model": "fake", "verbose": verbose}).json()
+        assert told["projector_info"] == {"clip.projector_type": "mlp", "means": means}
 
 
 def test_abilities_are_the_models_own(connect: ClientOf) -> None:

@@ -6,6 +6,7 @@ import io
 import struct
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from pyllama.errors import InvalidRequest
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import client_of
 from wsgi.host import Host
-from wsgi.webui import text_files
-from wsgi.webui.file_kinds import MAX_PIXELS, Kind, kind_of
+from wsgi.webui import file_kinds, text_files
+from wsgi.webui.file_kinds import LIMITS, Kind, kind_of
 from wsgi.webui.text_files import cut_text
 from wsgi.webui.upload import UploadEndpoint
 from wsgi.webui.uploads import UploadStore
@@ -61,10 +62,15 @@ TAKEN = [
     ("a.ogg", b"OggS" + bytes(60), "audio"),
     ("a.flac", b"fLaC" + bytes(60), "audio"),
     ("a.m4a", b"\0\0\0\x20ftypM4A " + bytes(60), "audio"),
+    ("a.m4a", b"\0\0\0\x20ftypmp42" + bytes(60), "audio"),
+    ("a.weba", b"\x1a\x45\xdf\xa3" + bytes(60), "audio"),
+    ("no suffix", b"\0\0\0\x20ftypmp42" + bytes(60), "video"),
     ("a.mp4", b"\0\0\0\x20ftypisom" + bytes(60), "video"),
+    ("a.mov", b"\0\0\0\x14ftypqt  " + bytes(60), "video"),
     ("a.webm", b"\x1a\x45\xdf\xa3" + bytes(60), "video"),
     ("a.avi", b"RIFF\0\0\0\0AVI LIST", "video"),
     ("a.txt", "é中文".encode(), "text"),
+    ("a.txt", b"BMX is a sport", "text"),
     ("a.py", b"\xef\xbb\xbfprint(1)", "text"),
     ("a.unknown", "x\n".encode("utf-16"), "text"),
     ("a.html", b"<script>alert(1)</script>", "text"),
@@ -73,13 +79,15 @@ TAKEN = [
 REFUSED = [
     ("a.txt", b"", "empty"),
     ("a.png", png_of(100_000, 100_000), "too many pixels"),
-    ("a.png", png_of(20_000, 5_000), "too many pixels"),
+    ("a.png", png_of(40_001, 1_000), "at most 40,000,000"),
     ("a.png", b"\x89PNG\r\n\x1a\nrubbish", "broken"),
     ("a.png", png_of(1, 1)[:40], "broken"),
     ("a.png", b"<html>", "named like a picture"),
     ("a.txt", picture("PNG"), "named like a text"),
     ("a.mp3", b"hello", "named like sound"),
-    ("a.heic", b"\0\0\0\x20ftypheic" + bytes(60), "not read here"),
+    ("a.heic", b"\0\0\0\x20ftypheic" + bytes(60), "HEIC or AVIF is not read here; send a picture"),
+    ("a.jpg", b"\0\0\0\x20ftypavif" + bytes(60), "HEIC or AVIF is not read here; send a picture"),
+    ("a.png", b"II*\0" + bytes(60), "named like a picture"),
     ("a", b"\x00\x01\x02", "no type that is taken"),
     ("a.txt", b"\xff\xfe\x00", "no type that is taken"),
     ("a.txt", b"caf\xe9", "no type that is taken"),
@@ -180,6 +188,22 @@ def test_a_large_file_is_refused(
     response = server.simulate_post("/api/upload", body=body, headers=headers, extras=extras)
     assert response.status_code == 413
     assert files_in(folder) == []
+
+
+def test_media_that_no_prompt_can_hold_is_refused(
+    server: testing.TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """413 with the limit of a file of media, which is less than that of a text."""
+    monkeypatch.setattr(file_kinds, "LIMITS", replace(LIMITS, max_bytes=1000))
+    headers = {"Content-Type": FORM}
+    video = b"\x1a\x45\xdf\xa3" + bytes(997)
+    answers = [
+        server.simulate_post("/api/upload", body=form(("a", data)), headers=headers)
+        for data in (b"x" * 1001, video)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 413]
+    assert "at most 1000 bytes" in answers[1].text
+    assert len(files_in(folder)) == 1
 
 
 def test_a_chunked_body_is_taken(server: testing.TestClient) -> None:
@@ -316,7 +340,7 @@ def test_a_cut_is_between_characters(tmp_path: Path) -> None:
 def test_pixels_are_counted_without_decoding(tmp_path: Path) -> None:
     """A picture of the most pixels that are taken passes, though it has no content."""
     file = tmp_path / "a.png"
-    file.write_bytes(png_of(MAX_PIXELS, 1))
+    file.write_bytes(png_of(LIMITS.max_pixels, 1))
     assert kind_of(file, "a.png") == "image"
 
 

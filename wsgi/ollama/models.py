@@ -74,7 +74,9 @@ class Show:
         fields = SHOW_FIELDS.read(read_object(req))
         check_name(fields["model"], llm.info)
         facts = describe.file_facts(llm.info)
-        metadata = llm.card.metadata(arrays=fields.get("verbose", False))
+        arrays = fields.get("verbose", False)
+        metadata = llm.card.metadata(arrays=arrays)
+        projector = llm.card.projector_metadata(arrays=arrays)
         shown: dict[str, Any] = {
             "modelfile": describe.modelfile(llm),
             "parameters": describe.parameters(llm),
@@ -84,6 +86,8 @@ class Show:
             "capabilities": describe.capabilities(llm),
             "modified_at": facts.modified_at,
         }
+        if projector is not None:
+            shown["projector_info"] = projector
         if isinstance(metadata.get("general.license"), str):
             shown["license"] = metadata["general.license"]
         resp.media = shown

@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
+from pyllama import media
 from pyllama.errors import InvalidRequest
+
+from .uploads import too_large
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["text", "image", "audio", "video"]
 
-MAX_PIXELS = 50_000_000
-"""Most pixels of a picture: some kilobytes can claim to be billions."""
+LIMITS = media.MediaLimits()
+"""What a prompt can hold of media: more is refused before it is kept."""
 
-_PICTURES = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif")
-_SOUND_BRANDS = (b"M4A ", b"M4B ")
+_KINDS: dict[media.Family, Kind] = {"picture": "image", "sound": "audio", "video": "video"}
 _CHUNK_BYTES = 1 << 20
+_HEAD_BYTES = 64
 
 # The kinds that names of files promise; every other name promises nothing.
 _PROMISES: dict[Kind, str] = {
-    "image": "png jpg jpeg gif webp bmp heic heif",
-    "audio": "mp3 wav ogg flac m4a",
-    "video": "mp4 mov avi mkv webm",
+    "image": "png jpg jpeg gif webp bmp heic heif avif",
+    "audio": "mp3 wav ogg oga opus flac m4a m4b mka weba",
+    "video": "mp4 m4v mov avi mkv webm",
     "text": (
         "txt csv json xml md log py js ts cs java cpp c h html css yaml yml toml ini cfg sh bat "
         "ps1 rb go rs swift kt sql r m tex rtf"
@@ -61,22 +63,30 @@ def kind_of(file: Path, name: str) -> Kind:
         name: what its owner calls it.
 
     Raises:
+        HTTPContentTooLarge: it is media, of more bytes than a prompt can hold.
         InvalidRequest: it is of no type that is taken, is broken, claims to be larger than any
             picture that can be used, or is not what its name says.
     """
     with file.open("rb") as source:
-        head = source.read(64)
-    kind = _kind_of_head(head)
+        found = media.kind_of(source.read(_HEAD_BYTES))
+    kinds: list[Kind] = [_KINDS[family] for family in found.families] if found else ["text"]
+    if found is not None and not kinds:
+        raise InvalidRequest(
+            f"{found.name} is not read here; send a picture as {media.FORMATS['picture']}",
+            param="file",
+        )
     promised = _KIND_OF_SUFFIX.get(PurePath(name).suffix.lower())
-    if promised is not None and promised != (kind or "text"):
+    if promised is not None and promised not in kinds:
         raise InvalidRequest(
             f"{name[:80]!r} is named like {_a(promised)}, but its content is not", param="file"
         )
-    if kind == "image":
-        _check_picture(file)
-    elif kind is None:
+    if found is None:
         _check_text(file)
-    return kind or "text"
+    elif file.stat().st_size > LIMITS.max_bytes:
+        raise too_large(LIMITS.max_bytes)
+    elif found.families == ("picture",):
+        _check_picture(file, found.name)
+    return promised or kinds[0]
 
 
 def encoding_of(head: bytes) -> str:
@@ -84,57 +94,27 @@ def encoding_of(head: bytes) -> str:
     return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
-def _kind_of_head(head: bytes) -> Kind | None:
-    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
-        return "image"
-    if head.startswith(b"BM") and head[6:10] == bytes(4):
-        return "image"
-    if head.startswith(b"RIFF"):
-        kinds: dict[bytes, Kind] = {b"WEBP": "image", b"WAVE": "audio", b"AVI ": "video"}
-        return kinds.get(head[8:12])
-    if head.startswith((b"ID3", b"OggS", b"fLaC")) or _is_mpeg_frame(head):
-        return "audio"
-    if head[4:8] == b"ftyp":
-        return _kind_of_brand(head[8:12])
-    return "video" if head.startswith(b"\x1a\x45\xdf\xa3") else None
-
-
-def _kind_of_brand(brand: bytes) -> Kind:
-    if brand in _HEIF_BRANDS:
-        raise InvalidRequest(
-            "pictures of this type are not read here; send PNG, JPEG, GIF, WebP or BMP",
-            param="file",
-        )
-    return "audio" if brand in _SOUND_BRANDS else "video"
-
-
-def _is_mpeg_frame(head: bytes) -> bool:
-    # The sync bits of a sound frame; the mark of UTF-16 looks nearly like them.
-    is_marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and not is_marked
-
-
-def _check_picture(file: Path) -> None:
+def _check_picture(file: Path, form: str) -> None:
     """Read the header of a picture, and the checksums of a PNG; no pixel is decoded."""
     try:
         with _warnings_lock, warnings.catch_warnings():
             # The size is judged below, by a limit of ours.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file, formats=_PICTURES) as picture:
+            with Image.open(file, formats=[form]) as picture:
                 width, height = picture.size
-                if width * height <= MAX_PIXELS:
+                if width * height <= LIMITS.max_pixels:
                     picture.verify()
     except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
+        width = height = LIMITS.max_pixels
     except Exception as exc:
         raise InvalidRequest(
-            "the picture is broken, or of a type that is not read here; send PNG, JPEG, GIF, "
-            "WebP or BMP",
+            f"the picture is broken; send {media.FORMATS['picture']}",
             param="file",
         ) from exc
-    if width * height > MAX_PIXELS:
+    if width * height > LIMITS.max_pixels:
         raise InvalidRequest(
-            f"the picture has too many pixels; at most {MAX_PIXELS} are taken", param="file"
+            f"the picture has too many pixels; at most {LIMITS.max_pixels:,} are taken",
+            param="file",
         )
 
 
@@ -154,8 +134,9 @@ def _check_text(file: Path) -> None:
 
 def _not_taken() -> InvalidRequest:
     return InvalidRequest(
-        "the file is of no type that is taken; send text in UTF-8, a picture (PNG, JPEG, GIF, "
-        "WebP, BMP), sound (WAV, MP3, Ogg, FLAC, M4A) or video (MP4, MOV, AVI, MKV, WebM)",
+        "the file is of no type that is taken; send text in UTF-8, a picture "
+        f"({media.FORMATS['picture']}), sound ({media.FORMATS['sound']}) or video "
+        f"({media.FORMATS['video']})",
         param="file",
     )
 
