@@ -34,7 +34,7 @@ def get_host() -> Host:
 def get_app() -> Application:
     """Return the application that serves :func:`get_host`; ``wsgi:app`` is this."""
     configure_logging()
-    return create_app(get_host())
+    return create_app(get_host(), cors_origins=get_settings().cors_origins)
 
 
 def configure_logging() -> None:

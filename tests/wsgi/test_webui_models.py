@@ -255,7 +255,8 @@ def test_a_model_that_cannot_end_makes_room_all_the_same(
     assert client.post(LOAD, json=ASKED).status_code == 200
     assert "it is stuck" in caplog.text
     assert former.is_closed == (step == "drain")
-    assert host.current is loader.models[1]
+    loaded: Any = host.current
+    assert loaded is loader.models[1]
     assert client.post("/api/chat", json=HI).status_code == 200
 
 
