@@ -18,6 +18,8 @@ from gunicorn.workers.gthread import ThreadWorker
 if TYPE_CHECKING:
     from types import FrameType
 
+_ROUND_S = 1.0
+"""The longest that a round of the loop waits, seconds: then it looks for its master."""
 _END_S = 5.0
 """How long the worker's end may take, seconds."""
 
@@ -55,7 +57,9 @@ class Worker(ThreadWorker):
         Without its master nobody watches over the worker, or kills it if it does not end, and its
         successor waits for the port: running requests get no time.
         """
-        super().wait_for_and_dispatch_events(timeout)
+        super().wait_for_and_dispatch_events(
+            _ROUND_S if timeout is None else min(timeout, _ROUND_S)
+        )
         if self._is_told_to_quit:
             self._quit()
         if not self.is_parent_alive():
