@@ -15,10 +15,11 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from pyllama.engine import can_offload
 from pyllama.errors import ConfigError, Unsupported
 from pyllama.llama_cpp_answers import ChatShape, CompletionShape
 from pyllama.llm import Llama as Engine
-from pyllama.structured import ResponseForm
+from pyllama.structured import ResponseForm, form_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,6 @@ _SPELLINGS = {
     "chat_format": "chat_template",
 }
 _POOLINGS = ("none", "mean", "cls", "last", "rank")
-_ALL_LAYERS = 999
 # Requests of several threads that are computed at the same time. Any of them may use all of n_ctx.
 _PARALLEL = 4
 
@@ -48,13 +48,14 @@ class Llama:
     Args:
         model_path: the model file, or any other reference that :class:`pyllama.Llama` takes.
         n_ctx: KV cells, shared by the requests that run; 0 means what the model was trained with.
-        n_gpu_layers: layers on the GPU; -1 is all.
+        n_gpu_layers: layers on the GPU; 0 is none, -1 all.
         seed: default seed of the sampler; None draws one for each request.
         verbose: whether llama.cpp's log lines reach the ``pyllama.native`` logger below errors.
         embedding: without meaning here: every model makes embeddings, and generates as well.
         pooling_type: llama.cpp's number; -1 is what the model says, else the mean.
         **options: llama-cpp-python's further names for what pyllama has (``n_batch``,
-            ``n_threads``, ``chat_format``, ...), and options of :class:`pyllama.Llama`.
+            ``n_threads``, ``chat_format``, ...), and options of :class:`pyllama.Llama`, which win
+            over the defaults of the above.
 
     Raises:
         UnknownOption: an option does not exist here; names the nearest.
@@ -86,10 +87,11 @@ class Llama:
             )
         if pooling_type >= 0:
             wanted["pooling"] = _POOLINGS[pooling_type]
-        if n_gpu_layers:
-            wanted["gpu_layers"] = _ALL_LAYERS if n_gpu_layers < 0 else n_gpu_layers
+        # Without a GPU none is what there is, and llama.cpp warns of everything that is said of it.
+        if n_gpu_layers or can_offload():
+            wanted.setdefault("gpu_layers", "all" if n_gpu_layers < 0 else n_gpu_layers)
         if n_ctx:
-            wanted["ctx_size"] = n_ctx
+            wanted.setdefault("ctx_size", n_ctx)
         self._seed = seed
         self.engine = Engine(model_path, **wanted)
         """The engine behind it."""
@@ -195,14 +197,13 @@ class Llama:
         Raises:
             InvalidRequest: something is wrong with an argument.
         """
-        form = ResponseForm.of(response_format)
-        made = self.engine.chat_prompt(
-            messages,
-            tools=tools or (),
-            tool_choice=tool_choice or "auto",
-            json_schema=None if form is None else form.schema,
-            grammar=further.pop("grammar", None),
-        )
+        asked = {
+            "tools": tools or (),
+            "tool_choice": tool_choice or "auto",
+            "grammar": further.pop("grammar", None),
+        }
+        with form_options(ResponseForm.of(response_format), asked) as options:
+            made = self.engine.chat_prompt(messages, **options)
         params = self._params(
             further,
             max_tokens=max_tokens,

@@ -21,7 +21,7 @@ from pyllama.generations import Generations
 from pyllama.params import GenerationParams
 from pyllama.results import EngineStatus
 from pyllama.sched import Request
-from pyllama.structured import ResponseForm
+from pyllama.structured import ResponseForm, form_options
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
 from pyllama.text.infill import infill_tokens
 
@@ -131,14 +131,10 @@ class Llama:
         """
         chat = {name: options.pop(name) for name in CHAT_OPTIONS & options.keys()}
         form = ResponseForm.of(response_format)
-        if form is not None:
-            if "json_schema" in chat:
-                raise InvalidRequest(
-                    "response_format and json_schema say the same; give one", param="json_schema"
-                )
-            chat["json_schema"] = form.schema
         wanted = self.defaults.with_options(**options)
-        generation = self.start(self.chat_prompt(messages, **chat), wanted)
+        with form_options(form, chat) as formed:
+            prompt = self.chat_prompt(messages, **formed)
+        generation = self.start(prompt, wanted)
         generation.form = form
         return generation if stream else generation.result()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pyllama.errors import InvalidRequest, InvalidResponse
+from pyllama.field_names import renamed
 
 _REMEDY = (
     "give a Pydantic model, a JSON schema, or OpenAI's object of type text, json_object or "
@@ -79,3 +81,26 @@ class ResponseForm:
             return json.loads(text)
         except ValueError as error:
             raise InvalidResponse(f"the answer does not have its form: {error}") from error
+
+
+@contextmanager
+def form_options(
+    form: ResponseForm | None, options: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield a prompt's options with the schema of a form among them, if there is one.
+
+    What is refused within the block is called by the names that the caller gave it.
+
+    Raises:
+        InvalidRequest: the options ask for another form already.
+    """
+    if form is None:
+        yield options
+        return
+    for name in ("json_schema", "grammar"):
+        if options.get(name) is not None:
+            raise InvalidRequest(
+                f"response_format and {name} exclude each other; give one of them", param=name
+            )
+    with renamed({"json_schema": form.path}):
+        yield {**options, "json_schema": form.schema}

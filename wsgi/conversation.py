@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.field_names import renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyllama import Llama, Prompt
 
@@ -29,33 +28,6 @@ class Conversation:
         """Render it. Raises InvalidRequest, which names the caller's own field."""
         with renamed(self.names):
             return llm.chat_prompt(self.messages, **self.options)
-
-
-@contextmanager
-def renamed(names: Mapping[str, str]) -> Iterator[None]:
-    """Let a refusal name the field that the caller sent, not the one that was made of it.
-
-    Args:
-        names: from a path to another. The longest one that a refused path begins with counts.
-    """
-    try:
-        yield
-    except InvalidRequest as error:
-        param = error.param
-        if param is not None:
-            error.param = path = rename(param, names)
-            # As a whole word: "stop" is in "nonstop" too, and "numa" in the flag "--numa".
-            word = rf"(?<![\w.-]){re.escape(param)}(?!\w)"
-            error.message = re.sub(word, lambda _: path, error.message)
-            error.args = (error.message,)
-        raise
-
-
-def rename(path: str, names: Mapping[str, str]) -> str:
-    """Return the path with its longest known beginning replaced."""
-    known = [name for name in names if path == name or path.startswith((f"{name}.", f"{name}["))]
-    longest = max(known, key=len, default=None)
-    return path if longest is None else names[longest] + path[len(longest) :]
 
 
 def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from .client import ClientGone
 from .host import LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
+from .origins import ForeignOrigin
 from .responses.store import NotStored
 from .webui.errors import UnknownSession, UnknownUpload, is_webui, webui_error
 
@@ -74,6 +75,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     EngineError: (500, "server_error"),
     NativeError: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
+    ForeignOrigin: (403, "permission_error"),
     NotStored: (404, "not_found_error"),
     UnknownSession: (404, "not_found_error"),
     UnknownUpload: (404, "not_found_error"),

@@ -13,9 +13,11 @@ from falcon.media import JSONHandler
 
 from . import errors
 from .middleware import RequestId, RequestLog, WorkerCheck
+from .origins import LOCAL, Origins
 from .routes import routes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import TypeAlias
 
     from .host import Host
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
     Application: TypeAlias = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(host: Host) -> Application:
+def create_app(host: Host, *, cors_origins: Collection[str] = (LOCAL,)) -> Application:
     """Return a WSGI application that serves a host's model.
 
     Args:
         host: holds the model; may still be loading it.
+        cors_origins: the web pages that may use it beside its own, as in
+            :attr:`pyllama.settings.Settings.cors_origins`.
     """
-    app: Application = falcon.App(middleware=[RequestId(), RequestLog(), WorkerCheck()])
+    app: Application = falcon.App(
+        middleware=[RequestId(), RequestLog(), WorkerCheck(), Origins(cors_origins)]
+    )
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(
         dumps=orjson.dumps, loads=orjson.loads
     )

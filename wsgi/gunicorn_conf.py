@@ -12,25 +12,26 @@ import math
 import os
 import signal
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.arbiter import Arbiter
 
 from pyllama import hub
 from pyllama.errors import PyllamaError
-from pyllama.settings import from_environment
 
 from . import serve
 from .drain import Drainer, drain_deadline_s
 
 if TYPE_CHECKING:
+    import queue
     from types import FrameType
-
-    from gunicorn.workers.gthread import ThreadWorker
 
     from pyllama.settings import Settings
 
     from .host import Host
+    from .worker import Worker
 
 __all__ = [
     "bind",
@@ -38,6 +39,7 @@ __all__ = [
     "graceful_timeout",
     "keepalive",
     "on_starting",
+    "post_fork",
     "post_worker_init",
     "threads",
     "timeout",
@@ -51,8 +53,10 @@ _log = logging.getLogger("pyllama.wsgi")
 
 _SPARE_THREADS = 8  # for health, models and refusals, while every place in the queue is taken
 _JOIN_S = 1.0
+_INTERRUPTED = 130  # what a shell makes of SIGINT
 
 _served: tuple[Host, Drainer] | None = None  # in a worker only, never in the master
+_early_signals: queue.SimpleQueue[int] | None = None  # same
 
 
 def _stop(exc: PyllamaError) -> NoReturn:
@@ -63,7 +67,7 @@ def _stop(exc: PyllamaError) -> NoReturn:
 
 def _read_settings() -> Settings:
     try:
-        return from_environment()
+        return serve.get_settings()
     except PyllamaError as exc:
         _stop(exc)
 
@@ -78,7 +82,7 @@ def _address(host: str, port: int) -> str:
 _settings = _read_settings()
 
 bind = [_address(host.strip(), _settings.port) for host in _settings.host.split(",")]
-worker_class = "gthread"
+worker_class = "wsgi.worker.Worker"  # gthread, but for the way it ends
 workers = 1
 threads = _settings.parallel + _settings.max_queue + _SPARE_THREADS
 # gthread keeps idle connections open only as far as these exceed the threads.
@@ -95,13 +99,24 @@ def on_starting(server: Arbiter) -> None:
     serve.configure_logging()
     try:
         hub.check_gguf(hub.resolve(_settings.model, progress=True))
-    except PyllamaError as exc:
+    except (PyllamaError, KeyboardInterrupt) as exc:
         if server.pidfile is not None:
             server.pidfile.unlink()
-        _stop(exc)
+        if isinstance(exc, PyllamaError):
+            _stop(exc)
+        raise SystemExit(_INTERRUPTED) from None
 
 
-def post_worker_init(worker: ThreadWorker) -> None:
+def post_fork(server: Arbiter, _worker: Worker) -> None:
+    """In the worker, first of all: keep hold of the signals that arrive before it has handlers.
+
+    Until then it has the master's, which put them into its copy of the master's queue.
+    """
+    global _early_signals  # noqa: PLW0603 - gunicorn's hooks are functions of a module
+    _early_signals = server.SIG_QUEUE
+
+
+def post_worker_init(worker: Worker) -> None:
     """In the worker, after the fork: begin to load, and be ready to drain."""
     global _served  # noqa: PLW0603 - gunicorn's hooks are functions of a module
     host = serve.get_host()
@@ -115,11 +130,19 @@ def post_worker_init(worker: ThreadWorker) -> None:
 
     signal.signal(signal.SIGTERM, on_sigterm)
     signal.siginterrupt(signal.SIGTERM, False)  # noqa: FBT003 - positional only
+    _repeat_early_signals()
     # The worker leaves its loop as on SIGTERM, and worker_exit makes the master stop too.
     host.start(on_failure=lambda _: worker.handle_exit(signal.SIGTERM, None))
 
 
-def worker_exit(_server: Arbiter, _worker: ThreadWorker) -> None:
+def _repeat_early_signals() -> None:
+    while _early_signals is not None and not _early_signals.empty():
+        number = _early_signals.get_nowait()
+        if number in {signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}:
+            signal.raise_signal(number)
+
+
+def worker_exit(_server: Arbiter, _worker: Worker) -> None:
     """In the worker, at its end: free the model, and tell the master if it was never loaded.
 
     gunicorn calls this in the master as well, for a worker that it could not find.
@@ -129,11 +152,28 @@ def worker_exit(_server: Arbiter, _worker: ThreadWorker) -> None:
     host, drainer = _served
     host.close()
     drainer.join(_JOIN_S)
-    if host.failure is not None:
-        # The master would start another worker for ever, but for this one status.
-        raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
-    if host.is_loading:
+    # The master would start another worker for ever, but for this one status.
+    never_loaded = host.failure is not None and host.latest is None
+    status = Arbiter.WORKER_BOOT_ERROR if never_loaded else 0
+    if host.is_loading and not never_loaded:
         _log.info("stopped while loading the model")
+    if host.is_loading or not _threads_ended(_JOIN_S):
         logging.shutdown()
-        # A native load cannot be interrupted, and the interpreter must not end under it.
-        os._exit(0)
+        # A native load cannot be interrupted, and the interpreter must not end under it; nor does
+        # it end before its last thread, which may wait for a client that neither reads nor leaves.
+        os._exit(status)
+    if status:
+        raise SystemExit(status)
+
+
+def _threads_ended(timeout_s: float) -> bool:
+    """Wait for the threads that the interpreter would wait for; whether they have ended."""
+    deadline_s = time.monotonic() + timeout_s
+    others = [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon and thread is not threading.current_thread()
+    ]
+    for thread in others:
+        thread.join(max(deadline_s - time.monotonic(), 0.0))
+    return not any(thread.is_alive() for thread in others)

@@ -34,6 +34,7 @@ class Host:
     def __init__(self, llm: Llama | None = None) -> None:
         self._lock = threading.Lock()
         self._llm = llm
+        self._latest = llm
         self._factory: Callable[[], Llama] | None = None
         self._loader: threading.Thread | None = None
         self._failure: Exception | None = None
@@ -109,6 +110,11 @@ class Host:
         """The model if it is there now, also while the server shuts down."""
         return self._llm
 
+    @property
+    def latest(self) -> Llama | None:
+        """The model, or the one that was there before: closed, but for what it says of itself."""
+        return self._latest
+
     def reload(self, timeout_s: float) -> Llama:
         """Load the model anew, after the requests that run have ended; blocks until that is done.
 
@@ -174,8 +180,7 @@ class Host:
         on_failure: Callable[[Exception], None],
     ) -> None:
         if former is not None:
-            former.drain(timeout_s)
-            former.close()
+            _end(former, timeout_s)
         self._load(factory, on_failure)
         if self._failure is not None and not self._is_closed:
             self._failure = None
@@ -195,9 +200,20 @@ class Host:
             return
         with self._lock:
             if not self._is_closed:
-                self._llm = llm
+                self._llm = self._latest = llm
                 return
         llm.close()
+
+
+def _end(llm: Llama, timeout_s: float) -> None:
+    """Drain and close a model; one that fails in that does not keep its successor away."""
+    try:
+        try:
+            llm.drain(timeout_s)
+        finally:
+            llm.close()
+    except Exception:  # noqa: BLE001 - logged; whether the next one loads is what counts
+        _log.exception("the former model did not end as it should")
 
 
 def _reason(failure: Exception) -> str:

@@ -32,6 +32,7 @@ _ABOUT = (
 
 _ERRORS = {
     400: "The request is wrong; the message says where and how.",
+    403: "A web page of another site sent the request; --cors-origins can allow it.",
     404: "What was asked for is not there.",
     413: "The body is too large.",
     422: "The answer is not what its schema asks for.",

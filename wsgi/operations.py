@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .fields import FieldReader
 
 _READS = (500, 503)
-_COUNTS = (400, 413, 500, 503)
-_GENERATES = (400, 413, 422, 429, 500, 503)
+_COUNTS = (400, 403, 413, 500, 503)
+_GENERATES = (400, 403, 413, 422, 429, 500, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

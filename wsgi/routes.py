@@ -121,7 +121,9 @@ def _chat(host: Host) -> tuple[Route, ...]:
 def _responses(host: Host) -> tuple[Route, ...]:
     responses = Responses(host)
     kept = "responses.response"
-    forget = Operation(summary="Forget an answer", answer="responses.deleted", errors=(404, 500))
+    forget = Operation(
+        summary="Forget an answer", answer="responses.deleted", errors=(403, 404, 500)
+    )
     return (
         Route(
             paths=("/v1/responses", "/responses"),
@@ -255,9 +257,9 @@ def _webui(host: Host) -> tuple[Route, ...]:
         "webui.chat",
         also=(404,),
     )
-    new = Operation(summary="A new session", answer="webui.session", errors=(500,))
+    new = Operation(summary="A new session", answer="webui.session", errors=(403, 500))
     gone = "webui.deleted_session"
-    forget = Operation(summary="Forget a session", answer=gone, errors=(400, 404, 500))
+    forget = Operation(summary="Forget a session", answer=gone, errors=(400, 403, 404, 500))
     models = Operation(summary="The model and its state", answer="webui.models", errors=(500,))
     load = counts("Load the model anew", LOAD_FIELDS, "webui.loaded", also=(404,))
     queue = reads("Whether requests wait", "webui.queue")

@@ -11,8 +11,18 @@ from .host import Host
 
 if TYPE_CHECKING:
     from pyllama import Llama
+    from pyllama.settings import Settings
 
     from .factory import Application
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """Return what the environment says; read once, and shared by the processes that are forked."""
+    # Here and not above, as everything that needs the compiled modules.
+    from pyllama.settings import from_environment  # noqa: PLC0415
+
+    return from_environment()
 
 
 @functools.cache
@@ -24,7 +34,7 @@ def get_host() -> Host:
 def get_app() -> Application:
     """Return the application that serves :func:`get_host`; ``wsgi:app`` is this."""
     configure_logging()
-    return create_app(get_host())
+    return create_app(get_host(), cors_origins=get_settings().cors_origins)
 
 
 def configure_logging() -> None:
@@ -44,4 +54,5 @@ def _load() -> Llama:
     # Here and not above: the compiled modules belong to the process that loads the model.
     from pyllama import Llama, settings  # noqa: PLC0415
 
+    # Read anew: files that they name may have changed since the server was started.
     return Llama.from_settings(settings.from_environment())

@@ -254,6 +254,7 @@ char * pyl_options_values(const pyl_options * options) {
             { "aliases",      p.model_alias                  },
             { "hostnames",    p.hostnames                    },
             { "port",         p.port                         },
+            { "cors_origins", p.cors_origins                 },
         });
         values["sampling"] = sampling;
         auto spec_types    = common_json::array();

@@ -4,7 +4,7 @@ from pyllama.engine.assemble import make_runner, start_engine
 from pyllama.engine.embedder import Embedder, EmbeddingJob
 from pyllama.engine.engine import Engine, EngineState
 from pyllama.engine.host_memory import cache_bytes
-from pyllama.engine.loader import LoadedModel, another, device_names, load
+from pyllama.engine.loader import LoadedModel, another, can_offload, device_names, load
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
@@ -22,6 +22,7 @@ __all__ = [
     "TokenStream",
     "another",
     "cache_bytes",
+    "can_offload",
     "device_names",
     "load",
     "make_runner",

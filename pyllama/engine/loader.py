@@ -94,6 +94,12 @@ def device_names() -> tuple[str, ...]:
     return tuple(device["name"] for device in backend.devices())
 
 
+def can_offload() -> bool:
+    """Tell whether there is a GPU that layers can be put on."""
+    backend.initialise()
+    return backend.features()["gpu_offload"]
+
+
 def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
     """Make another context over the same weights; what the settings say of weights has no effect.
 

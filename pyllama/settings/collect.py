@@ -54,6 +54,7 @@ _REPEATABLE = {
 _TRUTHY = {"on", "enabled", "true", "1"}
 _FALSY = {"off", "disabled", "false", "0"}
 _DEFAULT_PORT = 8000
+_DEFAULT_ORIGINS = ("localhost",)
 _DEFAULT_PARALLEL = 4
 
 
@@ -156,6 +157,7 @@ class Collector:
             alias=next(iter(values["aliases"]), None),
             host=",".join(values["hostnames"]),
             port=values["port"] if "--port" in native else _DEFAULT_PORT,
+            cors_origins=_origins(values) if "--cors-origins" in native else _DEFAULT_ORIGINS,
             parallel=values["n_parallel"] if values["n_parallel"] > 0 else _DEFAULT_PARALLEL,
             generation=params,
             chat_template=values["chat_template"] or None,
@@ -277,6 +279,10 @@ def _listed_parameters(
     if "--logit-bias" in native:
         found["logit_bias"] = sampling["logit_bias"]
     return found
+
+
+def _origins(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(origin.strip().lower() for origin in values["cors_origins"].split(","))
 
 
 def _model(values: Mapping[str, Any], own: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ from pyllama.params import GenerationParams
 
 MAX_NORM = 64
 """The highest p-norm: that one is the largest number already, to single precision."""
+
+_ORIGIN = re.compile(r"\*|localhost|[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,9 @@ class Settings:
     """Name under which the model is served; None takes the file's name."""
     host: str = "127.0.0.1"
     port: int = 8000
+    cors_origins: tuple[str, ...] = ("localhost",)
+    """Web pages that may use the server beside its own: origins such as
+    ``https://chat.example.com``, ``localhost`` for those of the user's machine, ``*`` for all."""
     parallel: int = 4
     """Slots: requests that are computed at the same time."""
     max_queue: int = 64
@@ -83,6 +89,12 @@ class Settings:
         if self.pooling == "rank":
             raise ConfigError("--pooling rank is for ranking, which pyllama does not do")
         _within("drain_s", self.drain_s, 0, 86_400)
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError(
+                    f"--cors-origins must be *, localhost or origins such as https://example.com, "
+                    f"without a path, separated by commas; not {origin!r}"
+                )
 
     def to_json(self) -> str:
         """Return the settings as JSON text, for another process."""
@@ -95,6 +107,7 @@ class Settings:
         return cls(
             generation=GenerationParams().with_options(**data.pop("generation")),
             options=tuple(tuple(option) for option in data.pop("options")),
+            cors_origins=tuple(data.pop("cors_origins")),
             **data,
         )
 

@@ -119,10 +119,18 @@ def help_text() -> str:
         negation = f", {own.negation}" if own.negation else ""
         lines += [f"  {own.arg} VALUE{negation}", f"      {own.help}", f"      (env: {own.env})"]
     lines += ["", "llama-server's options:", ""]
+    defaults = Settings()
+    ours = {
+        "--cors-origins": ",".join(defaults.cors_origins),
+        "--parallel": defaults.parallel,
+        "--port": defaults.port,
+    }
     for option in table().honoured:
         spellings = ", ".join(option.args + option.args_neg)
         lines.append(f"  {spellings} {option.hint or ''}".rstrip())
         lines += [f"      {line}" for line in option.help.splitlines()]
+        if option.name in ours:
+            lines.append(f"      pyllama's default: {ours[option.name]}")
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ HONOURED = frozenset(
         "spec-ngram-map-k-size-m spec-ngram-map-k4v-size-n spec-ngram-map-k4v-size-m",
         "spec-ngram-map-k4v-min-hits spec-ngram-mod-n-match spec-ngram-mod-n-min",
         "spec-ngram-mod-n-max",
-        "host port metrics cache-prompt",
+        "host port metrics cache-prompt cors-origins",
         "embedding pooling embd-normalize",
         "jinja chat-template chat-template-file chat-template-kwargs",
         "reasoning reasoning-format reasoning-effort reasoning-preserve",

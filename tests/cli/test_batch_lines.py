@@ -91,7 +91,7 @@ def test_a_line_says_who_asks() -> None:
         ({"prompt": "a", "response_format": 1}, "response_format"),
         (
             {"prompt": "a", "grammar": "x", "response_format": {"type": "json_object"}},
-            "excludes json_schema and grammar",
+            "response_format and grammar exclude each other",
         ),
         ({"messages": MESSAGES, "enable_thinking": [1]}, "enable_thinking must be of type bool"),
         ({"messages": MESSAGES, "reasoning_budget": True}, "reasoning_budget must be of type int"),

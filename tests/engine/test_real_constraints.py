@@ -44,6 +44,7 @@ SUM: dict[str, Any] = {
     },
 }
 PARAMETERS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in (WEATHER, SUM)}
+BAD = {"type": "object", "properties": {"a": {"type": "nothing"}}}
 QUESTIONS = [
     "Hi",
     "Weather in Rome?",
@@ -150,6 +151,27 @@ def test_content_satisfies_its_schema(llm: Llama, temperature: float) -> None:
         text, reason = answer(llm, prompt, max_tokens=300, temperature=temperature, seed=3)
         assert reason == "stop"
         jsonschema.validate(json.loads(text), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"response_format": BAD}, "response_format.properties.a.type"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": BAD}}},
+         "response_format.json_schema.schema.properties.a.type"),
+        ({"response_format": {"type": "json_object", "schema": False}}, "response_format.schema"),
+        ({"json_schema": BAD}, "json_schema.properties.a.type"),
+        ({"response_format": {}, "grammar": "root ::= [a]"}, "grammar"),
+    ],
+)  # fmt: skip
+def test_a_bad_form_is_named_as_the_caller_wrote_it(
+    llm: Llama, asked: dict[str, Any], param: str
+) -> None:
+    """Field and message speak of the argument that was given, and of no other."""
+    with pytest.raises(InvalidRequest) as caught:
+        llm.chat(user("Hi"), **asked)
+    assert caught.value.param == param
+    assert ("json_schema" in str(caught.value)) == ("json_schema" in param)
 
 
 def test_an_answer_follows_its_grammar(llm: Llama) -> None:

@@ -72,6 +72,17 @@ def test_a_chat_has_their_shape(llm: Llama) -> None:
     assert any(chunk["choices"][0]["logprobs"] for chunk in chunks)
 
 
+def test_a_bad_form_is_told_by_their_names(llm: Llama) -> None:
+    """What is wrong with a schema is wrong with the response_format that holds it."""
+    schema = {"type": "object", "properties": {"a": {"type": "nothing"}}}
+    form = {"type": "json_object", "schema": schema}
+    with pytest.raises(InvalidRequest) as caught:
+        llm.create_chat_completion(CHAT, response_format=form)
+    assert caught.value.param == "response_format.schema.properties.a.type"
+    with pytest.raises(InvalidRequest, match="response_format and grammar"):
+        llm.create_chat_completion(CHAT, response_format=form, grammar="root ::= [a]")
+
+
 def test_tools_and_forms_are_theirs_too(llm: Llama) -> None:
     """A required tool is called; a response_format with a schema gives an object of it."""
     asked: Any = llm.create_chat_completion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -50,6 +51,8 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # A group of its own, as a terminal gives it.
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -65,6 +68,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        # Nothing is left of a server whose master was killed, whatever became of its worker.
+        self.signal_all(signal.SIGKILL)
         self._reader.join(5)
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -99,6 +104,24 @@ class Server:
     def terminate(self) -> None:
         """Send SIGTERM to the master."""
         self.process.send_signal(signal.SIGTERM)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to the master and the worker at once, as Ctrl-C in a terminal does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def is_gone(self, timeout_s: float = 15.0) -> bool:
+        """Wait for the end of every process of the server; whether it came.
+
+        Whoever is left holds the pipe of the log open.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        self._reader.join(deadline_s - time.monotonic())
+        return not self._reader.is_alive()
 
     def exit_status(self, timeout_s: float = 15.0) -> int:
         """Wait for the end."""

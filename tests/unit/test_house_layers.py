@@ -32,6 +32,7 @@ COMPILED_ALLOWED = {("pyllama/settings", "pyllama._ext.options")}
 PUBLIC = {
     "pyllama",
     "pyllama.errors",
+    "pyllama.field_names",
     "pyllama.generation",
     "pyllama.generations",
     "pyllama.hub",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyllama.errors import InvalidRequest, InvalidResponse
-from pyllama.structured import ResponseForm
+from pyllama.structured import ResponseForm, form_options
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
@@ -82,6 +82,55 @@ def test_a_form_knows_where_its_schema_stands(given: Any, path: str) -> None:
     form = ResponseForm.of(given)
     assert form is not None
     assert form.path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (SCHEMA, "response_format"),
+        ({"type": "json_object", "schema": SCHEMA}, "response_format.schema"),
+        ({"type": "json_schema", "json_schema": {"schema": SCHEMA}},
+         "response_format.json_schema.schema"),
+    ],
+)  # fmt: skip
+def test_refusals_name_what_the_caller_gave(given: Any, path: str) -> None:
+    """The field and the words are those of the caller, whoever finds the fault."""
+    error = refused(ResponseForm.of(given), {"tools": ()}, {"tools": (), "json_schema": SCHEMA})
+    assert error.param == f"{path}.properties.a"
+    assert str(error) == f"{path}.properties.a is no JSON schema"
+
+
+def test_without_a_form_options_stay_as_they_are() -> None:
+    """And so do refusals."""
+    error = refused(None, {"json_schema": SCHEMA}, {"json_schema": SCHEMA})
+    assert error.param == "json_schema.properties.a"
+
+
+@pytest.mark.parametrize("name", ["json_schema", "grammar"])
+def test_a_form_is_the_only_one(name: str) -> None:
+    """Another one beside it is refused; an option that says nothing is none."""
+    form = ResponseForm.of(SCHEMA)
+    with pytest.raises(InvalidRequest, match=f"response_format and {name}") as caught:
+        form_options(form, {name: "x"}).__enter__()
+    assert caught.value.param == name
+    with form_options(form, {name: None}) as options:
+        assert options["json_schema"] == SCHEMA
+
+
+def refused(
+    form: ResponseForm | None, given: dict[str, Any], made: dict[str, Any]
+) -> InvalidRequest:
+    """Find fault with the schema that a form and options become; return what the caller is told."""
+    where = "json_schema.properties.a"
+
+    def find_fault() -> None:
+        with form_options(form, given) as options:
+            assert {name: options[name] for name in made} == made
+            raise InvalidRequest(f"{where} is no JSON schema", param=where)
+
+    with pytest.raises(InvalidRequest) as caught:
+        find_fault()
+    return caught.value
 
 
 def test_answers_become_objects() -> None:

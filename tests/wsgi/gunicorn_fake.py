@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 import types
+from concurrent.futures import thread as futures_thread
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +31,27 @@ def _from_environment() -> types.SimpleNamespace:
         parallel=2,
         max_queue=4,
         drain_s=_fake.get("drain_s", 6.0),
+        cors_origins=("localhost",),
         log_prompts=False,
         generation=GenerationParams(),
     )
 
 
 def _resolve(ref: str, *, progress: bool = True) -> Path:
+    time.sleep(_fake.get("resolve_s", 0.0))
     if "resolve_error" in _fake:
         raise ModelNotFound(ref, _fake["resolve_error"])
     return Path(ref)
 
 
 class _ServedLlama(FakeLlama):
+    n_loads = 0
+
     @classmethod
     def from_settings(cls, _settings: object) -> _ServedLlama:
         time.sleep(_fake.get("load_s", 0.0))
-        if "load_error" in _fake:
+        cls.n_loads += 1
+        if "load_error" in _fake and cls.n_loads > _fake.get("n_good_loads", 0):
             raise ModelLoadError("fake.gguf", _fake["load_error"])
         return cls(_fake.get("script", ("Hel", "lo")))
 
@@ -59,4 +66,31 @@ _hub: Any = hub
 _hub.resolve = _resolve
 _hub.check_gguf = lambda _path: None
 
-from wsgi.gunicorn_conf import *  # noqa: E402, F403 - it reads the settings that are faked above
+from wsgi import gunicorn_conf  # noqa: E402 - it reads the settings that are faked above
+from wsgi.gunicorn_conf import *  # noqa: E402, F403 - same
+
+if "submit_signal" in _fake:
+    _WorkItem: Any = futures_thread._WorkItem
+    _file = Path(_fake["submit_signal"])
+
+    def _interrupted(*args: Any, **kwargs: Any) -> Any:
+        """Send the signal once, where the pool holds its lock."""
+        if _file.exists():
+            _file.unlink()
+            os.killpg(0, signal.SIGINT)
+            time.sleep(0.1)
+        return _WorkItem(*args, **kwargs)
+
+    _pool: Any = futures_thread
+    _pool._WorkItem = _interrupted
+
+if "early_signal" in _fake:
+    _keep_signals: Any = gunicorn_conf.post_fork
+
+    def _interrupted_fork(server: Any, worker: Any) -> None:
+        """Let signals arrive before the worker has handlers for them."""
+        _keep_signals(server, worker)
+        os.killpg(0, _fake["early_signal"])
+        time.sleep(0.5)
+
+    globals()["post_fork"] = _interrupted_fork

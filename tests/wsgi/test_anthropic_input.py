@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyllama.errors import EngineError, InvalidRequest, InvalidResponse, QueueFull
+from pyllama.field_names import rename
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf, client_of
 from tests.wsgi.sse import named_events
-from wsgi.conversation import rename
 from wsgi.partial import tool_input
 
 URL = "/v1/messages"

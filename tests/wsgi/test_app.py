@@ -8,6 +8,7 @@ import sys
 import types
 from typing import Any
 
+import falcon.testing
 import httpx
 import pytest
 
@@ -147,7 +148,9 @@ def test_wrong_worker_is_warned_about_once(
 
 def test_app_is_built_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """``wsgi.app`` exists when asked for, and loads what the settings say."""
-    settings: Any = types.SimpleNamespace(from_environment=lambda: "the settings")
+    read = types.SimpleNamespace(cors_origins=("https://chat.example.com",))
+    settings: Any = types.ModuleType("pyllama.settings")
+    settings.from_environment = lambda: read
     llm = FakeLlama()
     made: list[Any] = []
 
@@ -158,10 +161,12 @@ def test_app_is_built_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
             return llm
 
     monkeypatch.setitem(pyllama.__dict__, "settings", settings)
+    monkeypatch.setitem(sys.modules, "pyllama.settings", settings)
     monkeypatch.setitem(pyllama.__dict__, "Llama", Llama)
     monkeypatch.setattr(serve, "configure_logging", lambda: None)
     monkeypatch.delitem(wsgi.__dict__, "app", raising=False)
     serve.get_host.cache_clear()
+    serve.get_settings.cache_clear()
     try:
         assert callable(wsgi.app)
         host = serve.get_host()
@@ -170,9 +175,13 @@ def test_app_is_built_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         host._loader.join(5)
         served: Any = host.get()
         assert served is llm
-        assert made == ["the settings"]
+        assert made == [read]
+        headers = {"Origin": "https://chat.example.com"}
+        answer = falcon.testing.simulate_get(wsgi.app, "/health", headers=headers)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
     finally:
         serve.get_host.cache_clear()
+        serve.get_settings.cache_clear()
         wsgi.__dict__.pop("app", None)
 
 

@@ -125,6 +125,16 @@ def test_connection_outlives_a_refused_request(slow: Server) -> None:
         assert client.get("/health").status_code == 200
 
 
+def test_name_that_was_made_to_lead_here_is_refused(slow: Server) -> None:
+    """A page whose name leads to this machine is not taken for the server's own."""
+    for name, status in (("evil.example", 403), ("localhost", 200)):
+        place = f"{name}:{slow.port}"
+        headers = {"Host": place, "Origin": f"http://{place}"}
+        body = {**CHAT, "max_tokens": 1}
+        answer = httpx.post(f"{slow.url}/v1/chat/completions", json=body, headers=headers)
+        assert answer.status_code == status
+
+
 def test_sigterm_lets_a_stream_end_whole() -> None:
     """A stream that runs at SIGTERM ends with [DONE], new requests get 503, the status is 0."""
     with Server(script=[x for i in range(15) for x in (0.1, f"w{i} ")]) as server:

@@ -6,7 +6,7 @@ import importlib
 import runpy
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import pytest
 
 import wsgi
 from tests.support.serving import ROOT
+from wsgi import serve
 
 Configure = Callable[..., Any]
 
 
 @pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     """What imports the configuration anew, under settings of the test's own."""
 
     def imported(**changes: Any) -> Any:
@@ -33,6 +34,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
         }
         settings: Any = types.ModuleType("pyllama.settings")
         settings.from_environment = lambda: types.SimpleNamespace(**{**values, **changes})
+        serve.get_settings.cache_clear()
         monkeypatch.setitem(sys.modules, "pyllama.settings", settings)
         monkeypatch.delitem(sys.modules, "wsgi.gunicorn_conf", raising=False)
         module = importlib.import_module("wsgi.gunicorn_conf")
@@ -41,7 +43,8 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
         monkeypatch.delitem(wsgi.__dict__, "gunicorn_conf")
         return module
 
-    return imported
+    yield imported
+    serve.get_settings.cache_clear()
 
 
 def test_every_request_that_may_run_or_wait_has_a_thread(configure: Configure) -> None:
@@ -49,7 +52,7 @@ def test_every_request_that_may_run_or_wait_has_a_thread(configure: Configure) -
     conf = configure()
     assert conf.threads == 4 + 32 + 8
     assert conf.worker_connections > conf.threads
-    assert (conf.worker_class, conf.workers, conf.timeout) == ("gthread", 1, 0)
+    assert (conf.worker_class, conf.workers, conf.timeout) == ("wsgi.worker.Worker", 1, 0)
 
 
 @pytest.mark.parametrize(

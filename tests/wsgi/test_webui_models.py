@@ -228,6 +228,42 @@ def test_a_model_that_failed_twice_stays_failed(
     assert "two." in health.json()["error"]["message"]
 
 
+def test_a_load_after_one_that_failed_works(
+    client: httpx.Client, host: Host, loader: Loader
+) -> None:
+    """What was wrong can be mended without a restart; what is asked for is checked as before."""
+    loader.failures = [ModelLoadError("fake.gguf", reason) for reason in ("one.", "two.")]
+    client.post(LOAD, json=ASKED)
+    assert client.post(LOAD, json={"model": "another"}).status_code == 404
+    assert host.state == "failed"
+    assert client.post(LOAD, json=ASKED).status_code == 200
+    assert client.post("/api/chat", json=HI).status_code == 200
+
+
+@pytest.mark.parametrize("step", ["drain", "close"])
+def test_a_model_that_cannot_end_makes_room_all_the_same(
+    client: httpx.Client,
+    host: Host,
+    loader: Loader,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+) -> None:
+    """A fault while the former model ends is logged, and the next one is loaded."""
+    former = loader.models[0]
+    monkeypatch.setattr(former, step, _broken)
+    assert client.post(LOAD, json=ASKED).status_code == 200
+    assert "it is stuck" in caplog.text
+    assert former.is_closed == (step == "drain")
+    loaded: Any = host.current
+    assert loaded is loader.models[1]
+    assert client.post("/api/chat", json=HI).status_code == 200
+
+
+def _broken(*_: object) -> None:
+    raise RuntimeError("it is stuck")
+
+
 def test_running_requests_end_first(client: httpx.Client, host: Host, loader: Loader) -> None:
     """A stream that runs is whole; who comes meanwhile is told to come again."""
     loader.models[0].script = ["a", 0.5, "b"]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.field_names import renamed
 
-from ..conversation import Conversation, named_tool, renamed
+from ..conversation import Conversation, named_tool
 from ..fields import FieldReader
 from ..validation import Schema
 from .convert import Converter

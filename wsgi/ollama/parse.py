@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.field_names import renamed
 
-from ..conversation import renamed
 from ..fields import FieldReader, whole
 from ..parts import base64_url, picture_part, text_part
 from ..validation import Schema

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.field_names import renamed
 
-from ..conversation import renamed
 from ..fields import FieldReader
 from ..parts import content_of, names_of
 from ..validation import Schema

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.field_names import renamed
 from pyllama.structured import ResponseForm
 
 from ..fields import FieldReader
@@ -47,15 +48,8 @@ class ChatRequest(GenerationFields):
         Raises:
             InvalidRequest: it cannot be rendered, or the answer cannot be held to its form.
         """
-        try:
+        with renamed({"json_schema": self.schema_field}):
             return llm.chat_prompt(self.messages, **self.options)
-        except InvalidRequest as error:
-            name, param = "json_schema", error.param or ""
-            if param.startswith(name) and self.schema_field != name:
-                # The field goes by another name here.
-                param = self.schema_field + param.removeprefix(name)
-                raise InvalidRequest(error.message, param=param) from error
-            raise
 
 
 def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:

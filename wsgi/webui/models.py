@@ -69,7 +69,8 @@ class ModelLoad:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let the running requests end, load, and answer once that is done."""
         fields = LOAD_FIELDS.read(read_object(req))
-        llm = self._host.current or self._host.get()
+        # After a load that failed, the former model still says what can be asked for.
+        llm = self._host.latest or self._host.get()
         _check(fields, llm)
         # Before the model is given up for it.
         hub.check_gguf(Path(llm.info.path))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..conversation import Conversation, renamed
+from pyllama.field_names import renamed
+
+from ..conversation import Conversation
 from ..fields import FieldReader
 from ..openai.parse import one_of
 from ..validation import Schema

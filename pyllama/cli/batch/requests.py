@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
 from pyllama.params import GenerationParams
-from pyllama.structured import ResponseForm
+from pyllama.structured import ResponseForm, form_options
 from pyllama.text import CHAT_OPTIONS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def begin(line: Line, llm: Llama) -> Generation:
     if line.fault is not None:
         raise line.fault
     fields = _renamed(line.fields)
+    form = ResponseForm.of(fields.pop("response_format", None))
     sources = fields.keys() & {"messages", "prompt"}
     if len(sources) != 1:
         raise InvalidRequest("give either messages or a prompt")
@@ -67,7 +68,8 @@ def begin(line: Line, llm: Llama) -> Generation:
         elif name not in _WITHOUT_EFFECT:
             _check_refused(name, value, known)
     wanted = llm.defaults.with_options(**params)
-    prompt = (llm.chat_prompt if is_chat else llm.text_prompt)(source, **options)
+    with form_options(form, options) as formed:
+        prompt = (llm.chat_prompt if is_chat else llm.text_prompt)(source, **formed)
     return llm.start(prompt, wanted)
 
 
@@ -81,14 +83,6 @@ def _renamed(given: dict[str, Any]) -> dict[str, Any]:
                 raise InvalidRequest(
                     f"{alias} and {name} mean the same and have different values", param=alias
                 )
-    if "response_format" in fields:
-        form = ResponseForm.of(fields.pop("response_format"))
-        if form is not None:
-            if fields.keys() & _TEXT_OPTIONS:
-                raise InvalidRequest(
-                    "response_format excludes json_schema and grammar", param="response_format"
-                )
-            fields["json_schema"] = form.schema
     return fields
 
 

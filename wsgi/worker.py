@@ -1,0 +1,82 @@
+"""gunicorn's threaded worker, made to end at once when it is told to.
+
+gunicorn's own handler of SIGINT and SIGQUIT shuts the thread pool down and raises SystemExit, in
+the middle of whatever the main thread does. Where that is ``ThreadPoolExecutor.submit``, it waits
+for a lock that its own thread holds, for ever. Here the handler only takes a note, and the loop
+ends the process from a place where nothing is half done.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+from gunicorn.workers.gthread import ThreadWorker
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_ROUND_S = 1.0
+"""The longest that a round of the loop waits, seconds: then it looks for its master."""
+_END_S = 5.0
+"""How long the worker's end may take, seconds."""
+
+
+class Worker(ThreadWorker):
+    """A threaded worker whose signal handlers take no lock and raise nothing."""
+
+    _is_told_to_quit = False
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a note of SIGINT or SIGQUIT; may be called at any time, and several times."""
+        del sig, frame
+        self.alive = False
+        if not self._is_told_to_quit:
+            self._is_told_to_quit = True
+            _bound_the_end()
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        # Python writes to this pipe when a signal arrives, so the loop need not be woken by a
+        # handler.
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, _drain)
+        try:
+            super().run()
+        finally:
+            _bound_the_end()
+            # The end is on its way. A handler of Python's would give way to the system's default
+            # while the interpreter ends; that nobody listens stays as it is.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+
+    def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
+        """Do a round of the loop; the last one where a signal said so, or the master is gone.
+
+        Without its master nobody watches over the worker, or kills it if it does not end, and its
+        successor waits for the port: running requests get no time.
+        """
+        super().wait_for_and_dispatch_events(
+            _ROUND_S if timeout is None else min(timeout, _ROUND_S)
+        )
+        if self._is_told_to_quit:
+            self._quit()
+        if not self.is_parent_alive():
+            self._quit()
+
+    def _quit(self) -> NoReturn:
+        self.alive = False
+        self.cfg.worker_int(self)
+        self.tpool.shutdown(wait=False, cancel_futures=True)
+        raise SystemExit(0)
+
+
+def _bound_the_end() -> None:
+    """Let the kernel end this process if it does not do so itself in time; async-signal-safe."""
+    # SIGALRM has no handler: its default needs neither this thread nor the interpreter.
+    signal.setitimer(signal.ITIMER_REAL, _END_S)
+
+
+def _drain(pipe: int) -> None:
+    os.read(pipe, 4096)
