@@ -214,9 +214,7 @@ class Scheduler:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
             decoding = [sequence for sequence in self.running if sequence.is_decoding]
-        depths: list[int] = []
-        if len(decoding) < len(self.running):
-            depths = [other.n_past for other in self.running if not other.is_decoding]
+        depths = [other.n_past for other in self.running if not other.is_decoding]
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,

@@ -118,7 +118,8 @@ def test_stream_of_a_client_that_left_ends(pair: Any, caplog: pytest.LogCaptureF
 def test_stream_of_a_client_that_left_ends_while_tokens_flow(pair: Any) -> None:
     """The watch looks ten times a second while there is no silence."""
     server, client = pair
-    made = stream(generation(*["a", 0.02] * 200), server)
+    script: list[Step] = ["a", 0.02] * 200
+    made = stream(generation(*script), server)
     assert b'"a"' in next(made)
     client.close()
     assert len(list(made)) < 100
