@@ -156,7 +156,7 @@ def children(pid: int) -> list[int]:
 
 def test_sigterm_during_a_stream_ends_it_whole(model_path: Path) -> None:
     """SIGTERM lets a running stream end with its [DONE], and the server exits with 0."""
-    with serving(model_path, LLAMA_ARG_N_PARALLEL="2") as server:
+    with serving(model_path, LLAMA_ARG_N_PARALLEL="2", PYLLAMA_DRAIN_S="120") as server:
         server.ready()
         workers = children(server.process.pid)
         lines: list[str] = []
@@ -164,7 +164,7 @@ def test_sigterm_during_a_stream_ends_it_whole(model_path: Path) -> None:
 
         def read() -> None:
             body = LONG | {"stream": True, "max_tokens": 300}
-            with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as r:
+            with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=120) as r:
                 for line in r.iter_lines():
                     has_begun.set()
                     if line:
@@ -172,10 +172,10 @@ def test_sigterm_during_a_stream_ends_it_whole(model_path: Path) -> None:
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert has_begun.wait(20)
+        assert has_begun.wait(60)
         server.terminate()
-        reader.join(30)
-        assert server.exit_status(30) == 0
+        reader.join(120)
+        assert server.exit_status(120) == 0
     assert workers
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert lines[-1] == "data: [DONE]"
