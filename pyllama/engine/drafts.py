@@ -41,7 +41,7 @@ class NgramDrafter:
 
     def __init__(self, lookup: NgramLookup, n_max: int) -> None:
         self._lookup = lookup
-        self._n_max = n_max
+        self.n_max = n_max
         self._free = list(range(lookup.n_lanes))
         self._lanes: dict[Sequence, _Lane] = {}
 
@@ -52,7 +52,7 @@ class NgramDrafter:
             lane = self._begin(sequence)
         news = sequence.tokens[lane.n_known :]
         lane.n_known = len(sequence.tokens)
-        draft = self._lookup.draft(lane.id, news, min(n_max, lane.n_max, self._n_max))
+        draft = self._lookup.draft(lane.id, news, min(n_max, lane.n_max, self.n_max))
         lane.n_drafted = len(draft)
         return draft
 
@@ -61,7 +61,7 @@ class NgramDrafter:
         lane = self._lanes[sequence]
         self._lookup.accept(lane.id, n_accepted)
         n_right = lane.n_max if n_accepted == lane.n_drafted else n_accepted
-        lane.n_max = max(1, min(2 * n_right, self._n_max))
+        lane.n_max = max(1, min(2 * n_right, self.n_max))
 
     def end(self, sequence: Sequence) -> None:
         """Free the sequence's lane."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Drafter(Protocol):
     """Guesses how sequences go on. Called by the scheduler, on its thread."""
 
+    n_max: int
+    """Most tokens of a draft; with 0 nobody asks for one."""
+
     def draft(self, sequence: Sequence, n_max: int) -> tuple[int, ...]:
         """Return the next tokens as they may turn out: at most ``n_max``, maybe none."""
 
@@ -28,6 +31,8 @@ class Drafter(Protocol):
 
 class NoDrafter:
     """Decoding token by token."""
+
+    n_max = 0
 
     def draft(self, sequence: Sequence, n_max: int) -> tuple[int, ...]:  # noqa: ARG002
         """Guess nothing."""

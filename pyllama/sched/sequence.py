@@ -74,7 +74,8 @@ class Sequence:
     @property
     def is_decoding(self) -> bool:
         """Whether only the last sampled token is pending."""
-        return self.n_pending == 1 and len(self.tokens) > self.n_prompt
+        n_tokens = len(self.tokens)
+        return n_tokens - self.n_past == 1 and n_tokens > self.n_prompt
 
     @property
     def n_unscored(self) -> int:

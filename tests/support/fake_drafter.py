@@ -19,6 +19,7 @@ class FakeDrafter:
     """
 
     def __init__(self, seed: int = 0, *, share_right: float = 0.5) -> None:
+        self.n_max = 6
         self.n_right: dict[Sequence, int] = {}
         self.n_drafts = 0
         self._random = random.Random(seed)  # noqa: S311  (repeatable is what is wanted)

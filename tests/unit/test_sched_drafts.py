@@ -24,6 +24,7 @@ class Script:
     """Guesses what it is told to."""
 
     def __init__(self, *drafts: tuple[int, ...]) -> None:
+        self.n_max = 64
         self.drafts = list(drafts)
         self.asked: list[int] = []
         self.ended: list[Sequence] = []
