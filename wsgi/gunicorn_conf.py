@@ -155,7 +155,7 @@ def worker_exit(_server: Arbiter, _worker: Worker) -> None:
     # The master would start another worker for ever, but for this one status.
     never_loaded = host.failure is not None and host.latest is None
     status = Arbiter.WORKER_BOOT_ERROR if never_loaded else 0
-    if host.is_loading:
+    if host.is_loading and not never_loaded:
         _log.info("stopped while loading the model")
     if host.is_loading or not _threads_ended(_JOIN_S):
         logging.shutdown()
