@@ -214,7 +214,7 @@ class Scheduler:
             # Only a unified pool gets here: the youngest gives its cells to the others.
             self._preempt(self.running[-1])
             decoding = [sequence for sequence in self.running if sequence.is_decoding]
-        depths = [other.n_past for other in self.running if not other.is_decoding]
+        depths = [other.n_past for other in self._prompts(len(decoding))]
         builder = PlanBuilder(
             n_tokens_left=self.limits.n_batch,
             n_cells_left=self.pool.n_cells_free,
@@ -224,6 +224,12 @@ class Scheduler:
         for sequence in decoding:
             builder.add_decode(sequence, _slot_of(sequence).id)
         return builder
+
+    def _prompts(self, n_decoding: int) -> list[Sequence]:
+        """Return the running sequences that do not decode, as so many do."""
+        if n_decoding == len(self.running):
+            return []
+        return [sequence for sequence in self.running if not sequence.is_decoding]
 
     def _free_cells(self, media: Chunk) -> bool:
         """Free the cells of a piece of media, which takes them all at once; whether it still runs.
@@ -246,13 +252,7 @@ class Scheduler:
         long ones do not share a step: each would be computed in chunks half as efficient, and the
         first would come out later without the second coming out earlier.
         """
-        if len(builder.chunks) == len(self.running):
-            return  # all of them decode
-        prompts = [
-            sequence
-            for sequence in self.running
-            if not sequence.is_decoding and sequence.media_due is None
-        ]
+        prompts = [other for other in self._prompts(len(builder.chunks)) if other.media_due is None]
         if not prompts:
             return
         oldest, *others = prompts
