@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,17 @@ from hypothesis import settings
 # The same examples in every run; `--hypothesis-profile default` makes up others each time.
 settings.register_profile("same", derandomize=True, database=None)
 settings.load_profile("same")
+
+
+def pytest_configure() -> None:
+    """Let servers under test have the signals that a terminal's programs have.
+
+    What a shell starts in the background ignores these two, and so would all that it starts.
+    """
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,6 +15,7 @@ from pyllama.sched.plan import Chunk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyllama.sched.plan import BatchPlan
     from pyllama.sched.sequence import Sequence
 
 
@@ -36,11 +37,17 @@ class MediaSpan:
 class MediaTurns:
     """Lets media and text take turns, and the sequences that have media.
 
-    A running stream waits for one piece of media at most, however many there are.
+    Small pieces share a turn: a step of text between any two would cost more than they do. So a
+    running stream waits for one piece of media and ``turn_s`` at most, however many there are.
+
+    Args:
+        turn_s: seconds after which media that were computed give way to text.
     """
 
-    def __init__(self) -> None:
-        self._is_texts_turn = False
+    def __init__(self, turn_s: float) -> None:
+        self._turn_s = turn_s
+        # In this turn of media, so far.
+        self._spent_s = 0.0
         # Whose media came last.
         self._last: Sequence | None = None
 
@@ -56,13 +63,17 @@ class MediaTurns:
             for sequence in running
             if sequence.request.media and sequence.media_due is not None
         ]
-        if not due or (has_text and self._is_texts_turn):
-            self._is_texts_turn = False
+        if not due or (has_text and self._spent_s >= self._turn_s):
+            self._spent_s = 0.0
             return None
         later = due[due.index(self._last) + 1 :] if self._last in due else []
-        chosen = (later or due)[0]
-        self._last, self._is_texts_turn = chosen, True
-        return _chunk(chosen)
+        self._last = (later or due)[0]
+        return _chunk(self._last)
+
+    def observe(self, plan: BatchPlan, duration_s: float) -> None:
+        """Take in how long a step took."""
+        if plan.media is not None:
+            self._spent_s += duration_s
 
     def end(self, sequence: Sequence) -> None:
         """Forget a sequence that runs no more."""

@@ -62,7 +62,7 @@ class Scheduler:
         self._budget = PrefillBudget(limits, step_s)
         self._placer = Placer(limits, self.pool, lambda: self._budget.token_s)
         self._drafter = drafter or NoDrafter()
-        self._media = MediaTurns()
+        self._media = MediaTurns(step_s / 4)
         self._events: list[Event] = []
 
     @property
@@ -107,8 +107,7 @@ class Scheduler:
             if not self._free_cells(media):
                 return None
             return BatchPlan(self.pool.take_operations(), (media,))
-        n_pending = sum(sequence.n_pending for sequence in self.running)
-        n_cells_spare = self.pool.n_cells_free - n_pending
+        n_cells_spare = self.pool.n_cells_free - sum(other.n_pending for other in self.running)
         builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
         chunks = in_row_order(builder.chunks, self.limits.n_ubatch)
         return BatchPlan(self.pool.take_operations(), chunks)
@@ -120,6 +119,7 @@ class Scheduler:
     def update(self, plan: BatchPlan, result: StepResult, now_s: float) -> list[Event]:
         """Take in the result of a plan; return what happened, in order."""
         self.pool.settle(result.moves)
+        self._media.observe(plan, result.duration_s)
         if result.status is StepStatus.OK:
             self._budget.observe(plan, result.duration_s)
             self._advance(plan, result, now_s)

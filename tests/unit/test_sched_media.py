@@ -39,8 +39,19 @@ def test_running_streams_get_a_token_between_two_pictures() -> None:
     driver.step()
     driver.scheduler.add(pictured([PICTURE, OTHER, PICTURE, TEXT], 1))
     for _ in range(6):
-        driver.step()
+        driver.step(duration_s=0.1)
     assert kinds(driver) == "tptptpt"
+
+
+def test_small_pictures_share_a_turn() -> None:
+    """Between two of them there is no text, until they have taken a quarter of a step's time."""
+    driver = Driver(Scheduler(limits(), step_s=0.4))
+    driver.scheduler.add(request(10, 50))
+    driver.step()
+    driver.scheduler.add(pictured([*[(-10 - i,) * 4 for i in range(9)], TEXT], 1))
+    for _ in range(10):
+        driver.step(duration_s=0.03)
+    assert kinds(driver) == "tpppptppppt"
 
 
 def test_sequences_with_pictures_take_turns() -> None:
@@ -55,7 +66,8 @@ def test_sequences_with_pictures_take_turns() -> None:
 
 def test_a_picture_waits_for_cells() -> None:
     """A stream that grew into those of a last picture keeps them; the picture comes later."""
-    driver = Driver(Scheduler(pool(193, n_slots=2)))
+    # A picture is a turn.
+    driver = Driver(Scheduler(pool(193, n_slots=2), step_s=0.04))
     stream = driver.scheduler.add(request(10, 12))
     driver.step()
     others = [(-10 - index,) * 30 for index in range(6)]
