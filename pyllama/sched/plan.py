@@ -203,8 +203,6 @@ class PlanBuilder:
             n_cells_spare: free cells beyond those of all that is pending.
             n_ctx_seq: cells that one sequence may use.
         """
-        if not drafter.n_max:
-            return
         for index, chunk in enumerate(self.chunks):
             sequence = chunk.sequence
             n_max = min(

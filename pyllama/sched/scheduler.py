@@ -91,9 +91,8 @@ class Scheduler:
     def schedule(self, now_s: float) -> BatchPlan:
         """Return the next step: decoding sequences first, then prompt chunks, drafts last."""
         self.tier.begin_step()
-        plan = self._plan(now_s)
-        while plan is None:
-            plan = self._plan(now_s)
+        while (plan := self._plan(now_s)) is None:
+            pass
         return plan
 
     def _plan(self, now_s: float) -> BatchPlan | None:
@@ -107,8 +106,9 @@ class Scheduler:
             if not self._free_cells(media):
                 return None
             return BatchPlan(self.pool.take_operations(), (media,))
-        n_cells_spare = self.pool.n_cells_free - sum(other.n_pending for other in self.running)
-        builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
+        if self._drafter.n_max:
+            n_cells_spare = self.pool.n_cells_free - sum(item.n_pending for item in self.running)
+            builder.add_drafts(self._drafter, n_cells_spare, self.limits.n_ctx_seq)
         chunks = in_row_order(builder.chunks, self.limits.n_ubatch)
         return BatchPlan(self.pool.take_operations(), chunks)
 
