@@ -67,3 +67,21 @@ def names_of(parts: Sequence[Part], place: str) -> dict[str, str]:
         names[here] = part.path
         names.update({f"{here}.{name}": path for name, path in part.members.items()})
     return names
+
+
+class Conversion:
+    """Messages in OpenAI's form in the making, and where in the body each came from."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.names: dict[str, str] = {}
+        """From a path in :attr:`messages` to one in the body."""
+
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
+        """Add a message that came from a path; parts become its content."""
+        place = f"messages[{len(self.messages)}]"
+        self.names[place] = path
+        if parts is not None:
+            message = {**message, "content": content_of(parts)}
+            self.names.update(names_of(parts, place))
+        self.messages.append(message)

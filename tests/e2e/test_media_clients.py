@@ -13,14 +13,16 @@ import ollama
 import openai
 import pytest
 
-from tests.support import media_files, projectors
+from tests.support import media_files
 from tests.support.media_files import data_url, image_part, shown
-from tests.support.serving import Server
+from tests.support.media_server import media_server
 from tests.wsgi.sse import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.support.serving import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model]
 
@@ -33,16 +35,14 @@ N_PICTURE = 16
 @pytest.fixture(scope="module")
 def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the default model, which sees; one token a micro-batch, so that sums are one."""
-    mmproj = projectors.make(tmp_path_factory.mktemp("projectors"), "mlp")
-    environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
-        "LLAMA_ARG_MMPROJ": str(mmproj),
-        "LLAMA_ARG_CTX_SIZE": str(4 * 1024),
-        "LLAMA_ARG_N_PARALLEL": "4",
-        "LLAMA_ARG_THREADS": "1",
-        "LLAMA_ARG_UBATCH": "1",
-    }
-    with Server("-c", "python:wsgi.gunicorn_conf", "wsgi:app", environ=environ) as server:
+    folder = tmp_path_factory.mktemp("projectors")
+    with media_server(
+        model_path,
+        folder,
+        LLAMA_ARG_CTX_SIZE=str(4 * 1024),
+        LLAMA_ARG_N_PARALLEL="4",
+        LLAMA_ARG_UBATCH="1",
+    ) as server:
         yield server.ready()
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.support import media_files, projectors
-from tests.support.serving import Server
+from tests.support import media_files
+from tests.support.media_server import media_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.serving import Server
 
 N_FILES = 100
 
@@ -31,16 +33,15 @@ def server(
     projector: str, model_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server of the default model, which sees or hears, and may fetch."""
-    mmproj = projectors.make(tmp_path_factory.mktemp("projectors"), projector)
-    environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
-        "LLAMA_ARG_MMPROJ": str(mmproj),
-        "LLAMA_ARG_CTX_SIZE": "2048",
-        "LLAMA_ARG_N_PARALLEL": "2",
-        "LLAMA_ARG_THREADS": "1",
-        "PYLLAMA_MEDIA_URLS": "on",
-    }
-    with Server("-c", "python:wsgi.gunicorn_conf", "wsgi:app", environ=environ) as server:
+    folder = tmp_path_factory.mktemp("projectors")
+    with media_server(
+        model_path,
+        folder,
+        projector,
+        LLAMA_ARG_CTX_SIZE="2048",
+        LLAMA_ARG_N_PARALLEL="2",
+        PYLLAMA_MEDIA_URLS="on",
+    ) as server:
         yield server.ready()
 
 

@@ -9,13 +9,15 @@ import httpx
 import openai
 import pytest
 
-from tests.support import media_files, projectors
+from tests.support import media_files
 from tests.support.media_files import audio_part, image_part, shown
-from tests.support.serving import Server
+from tests.support.media_server import media_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.serving import Server
 
 QUESTION = "What is it?"
 
@@ -23,17 +25,14 @@ QUESTION = "What is it?"
 @pytest.fixture(scope="module")
 def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the default model, which sees."""
-    mmproj = projectors.make(tmp_path_factory.mktemp("projectors"), "mlp")
-    environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
-        "LLAMA_ARG_MMPROJ": str(mmproj),
-        "LLAMA_ARG_CTX_SIZE": str(8 * 1024),
-        "LLAMA_ARG_N_PARALLEL": "8",
-        "LLAMA_ARG_THREADS": "1",
-        "LLAMA_ARG_ENDPOINT_METRICS": "1",
-    }
-    arguments = ("-c", "python:wsgi.gunicorn_conf", "wsgi:app")
-    with Server(*arguments, environ=environ) as server:
+    folder = tmp_path_factory.mktemp("projectors")
+    with media_server(
+        model_path,
+        folder,
+        LLAMA_ARG_CTX_SIZE=str(8 * 1024),
+        LLAMA_ARG_N_PARALLEL="8",
+        LLAMA_ARG_ENDPOINT_METRICS="1",
+    ) as server:
         yield server.ready()
 
 

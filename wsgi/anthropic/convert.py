@@ -11,7 +11,7 @@ import orjson
 from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import function_call
-from ..parts import Part, base64_url, content_of, names_of, picture_part, text_part
+from ..parts import Conversion, Part, base64_url, content_of, picture_part, text_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,13 +28,11 @@ class _Block(NamedTuple):
     value: Mapping[str, Any]
 
 
-class Converter:
+class Converter(Conversion):
     """Makes the messages of one request, and remembers where each came from."""
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.names: dict[str, str] = {}
-        """From a path in :attr:`messages` to one in the body."""
+        super().__init__()
         self._tool_names: dict[str, str] = {}
 
     def add_system(self, system: str | Sequence[Mapping[str, Any]]) -> None:
@@ -130,14 +128,6 @@ class Converter:
         self._tool_names[block["id"]] = block["name"]
         arguments = orjson.dumps(block["input"]).decode()
         return function_call(block["id"], block["name"], arguments)
-
-    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
-        place = f"messages[{len(self.messages)}]"
-        self.names[place] = path
-        if parts is not None:
-            message = {**message, "content": content_of(parts)}
-            self.names.update(names_of(parts, place))
-        self.messages.append(message)
 
 
 def _blocks(path: str, content: str | Sequence[Mapping[str, Any]]) -> list[_Block]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import function_call
-from ..parts import Part, content_of, names_of, picture_part, text_part
+from ..parts import Conversion, Part, picture_part, text_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,11 @@ _TEXTS = frozenset({"input_text", "output_text", "text"})
 _THOUGHTS = frozenset({"reasoning_text", "summary_text"})
 
 
-class Converter:
+class Converter(Conversion):
     """Makes the messages of one request, and remembers where each came from."""
 
     def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.names: dict[str, str] = {}
-        """From a path in :attr:`messages` to one in the body."""
+        super().__init__()
         self._function_names: dict[str, str] = {}
 
     def add_instructions(self, text: str) -> None:
@@ -110,14 +108,6 @@ class Converter:
         if last.get("role") != "assistant":
             self._add(path, {"role": "assistant", "content": ""})
         return self.messages[-1]
-
-    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
-        place = f"messages[{len(self.messages)}]"
-        self.names[place] = path
-        if parts is not None:
-            message = {**message, "content": content_of(parts)}
-            self.names.update(names_of(parts, place))
-        self.messages.append(message)
 
 
 def _parts(parts: Sequence[Mapping[str, Any]], path: str) -> list[Part]:
