@@ -9,10 +9,37 @@ from typing import TYPE_CHECKING
 from pyllama.results import Timings, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyllama.generation import Generation
     from pyllama.results import Completion, Delta, QueuePlace
+
+
+class Rings:
+    """Which of several answers may have something new: told by the engine thread, for one consumer.
+
+    Attributes:
+        listener: called after each ring, on the engine thread; must not block.
+    """
+
+    __slots__ = ("_indices", "listener")
+
+    def __init__(self) -> None:
+        self._indices: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.listener: Callable[[], None] | None = None
+
+    def ring(self, index: int) -> None:
+        """Tell that an answer may have something new."""
+        self._indices.put(index)
+        if (listener := self.listener) is not None:
+            listener()
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        """Return the index that was rung first and not returned yet, or None after the timeout."""
+        try:
+            return self._indices.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
 
 
 class Generations:
@@ -26,7 +53,7 @@ class Generations:
         rings: gets the index of each answer that may have something new.
     """
 
-    def __init__(self, generations: Sequence[Generation], rings: queue.SimpleQueue[int]) -> None:
+    def __init__(self, generations: Sequence[Generation], rings: Rings) -> None:
         self.generations = tuple(generations)
         self._rings = rings
         self._n_open = len(self.generations)
@@ -58,14 +85,21 @@ class Generations:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while self._n_open:
             left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-            try:
-                index = self._rings.get(timeout=left_s)
-            except queue.Empty:
+            index = self._rings.wait(left_s)
+            if index is None:
                 return None
             delta = self._poll_one(index)
             if delta is not None:
                 return index, delta
         raise StopIteration
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Have a function called after each event of any answer; None ends that.
+
+        Args:
+            listener: called on the engine thread; must not block.
+        """
+        self._rings.listener = listener
 
     def results(self) -> list[Completion]:
         """Wait for the end; return every answer."""

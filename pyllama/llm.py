@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import queue
 import time
 import uuid
 import weakref
@@ -17,7 +16,7 @@ from pyllama.embeddings import EmbeddingRequests
 from pyllama.engine import device_names, load, make_sampler, start_engine
 from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
 from pyllama.generation import Generation
-from pyllama.generations import Generations
+from pyllama.generations import Generations, Rings
 from pyllama.params import GenerationParams
 from pyllama.results import EngineStatus
 from pyllama.sched import Request
@@ -279,13 +278,13 @@ class Llama:
                 "request; ask for fewer, or raise --max-queue"
             )
         request_id = request_id or uuid.uuid4().hex
-        rings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        rings = Rings()
         generations: list[Generation] = []
         # What is wrong with any of them shows before the first is started.
         requests = [self._request(*pair, request_id) for pair in wanted]
         try:
             for index, ((prompt, params), request) in enumerate(zip(wanted, requests, strict=True)):
-                ring = functools.partial(rings.put, index)
+                ring = functools.partial(rings.ring, index)
                 generations.append(self._begin(prompt, params, request, ring))
         except BaseException:
             for generation in generations:

@@ -61,12 +61,13 @@ def answer(
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
     generations = llm.start_all(order.wanted, request_id=encoder.completion_id)
     record.begin(encoder.completion_id, generations.usage.prompt_tokens)
-    watched = Watched(generations, ClientWatch(req.env), record)
+    watched = Watched(generations, ClientWatch(req.env), record, req.env.get("pyllama.pump"))
     if order.stream:
         resp.content_type = encoder.media_type
         resp.set_header("Cache-Control", "no-cache")
         resp.set_header("X-Accel-Buffering", "no")
-        resp.stream = EventStream(watched, encoder, ping_s=order.ping_s)
+        wire = req.env.get("pyllama.wire")
+        resp.stream = EventStream(watched, encoder, ping_s=order.ping_s, wire=wire)
         return generations
     with closing(watched):
         resp.media = encoder.whole(watched.collect(order.fold), generations)

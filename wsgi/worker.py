@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, made to end at once when it is told to.
+"""gunicorn's threaded worker, made to end at once when it is told to, and with a pump.
 
 gunicorn's own handler of SIGINT and SIGQUIT shuts the thread pool down and raises SystemExit, in
 the middle of whatever the main thread does. Where that is ``ThreadPoolExecutor.submit``, it waits
@@ -11,11 +11,16 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
+from .pump import Pump
+from .wire import Wire
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
     from types import FrameType
 
 _ROUND_S = 1.0
@@ -25,9 +30,24 @@ _END_S = 5.0
 
 
 class Worker(ThreadWorker):
-    """A threaded worker whose signal handlers take no lock and raise nothing."""
+    """A threaded worker with a pump, whose signal handlers take no lock and raise nothing."""
 
     _is_told_to_quit = False
+
+    def load_wsgi(self) -> None:
+        """Load the application; each of its requests finds the pump, and its connection."""
+        super().load_wsgi()
+        app, pump = self.wsgi, Pump()
+
+        def pumped(environ: MutableMapping[str, Any], start_response: Any) -> Iterable[bytes]:
+            environ["pyllama.pump"] = pump
+            response = getattr(start_response, "__self__", None)
+            # HTTP/2 frames in another way, and its streams share a connection.
+            if type(response) is Response:
+                environ["pyllama.wire"] = Wire(response)
+            return app(environ, start_response)
+
+        self.wsgi = pumped
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """Take a note of SIGINT or SIGQUIT; may be called at any time, and several times."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyllama.errors import Cancelled, Draining, InvalidRequest
-from pyllama.generations import Generations
+from pyllama.generations import Generations, Rings
 from pyllama.metrics import Histogram, Metrics
 from pyllama.params import GenerationParams
 from pyllama.results import (
@@ -31,7 +30,7 @@ from tests.support.fake_card import FakeCard
 from tests.support.fake_embeddings import FakeEmbeddings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Step = str | OutputDelta | float | Exception
 """What a script is made of: what one token adds, seconds to wait, or a failure."""
@@ -216,8 +215,9 @@ class FakeGenerations(Generations):
 
     def __init__(self, generations: Sequence[FakeGeneration]) -> None:
         made: Any = generations
-        super().__init__(made, queue.SimpleQueue())
+        super().__init__(made, Rings())
         self._open = deque(range(len(generations)))
+        self._listener: Callable[[], None] | None = None
 
     def poll(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
         """Return the next delta of the first that has one."""
@@ -231,6 +231,17 @@ class FakeGenerations(Generations):
         if not self._open:
             raise StopIteration
         return None
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Call a function again and again: a script does not tell when a step is due."""
+        self._listener = listener
+        if listener is not None:
+            threading.Thread(target=self._remind, args=(listener,), daemon=True).start()
+
+    def _remind(self, listener: Callable[[], None]) -> None:
+        while self._listener is listener:
+            listener()
+            time.sleep(0.005)
 
 
 class FakeLlama:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from pyllama.engine import Failed
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import EngineError, InvalidResponse
 from pyllama.generation import Generation
-from pyllama.generations import Generations
+from pyllama.generations import Generations, Rings
 from pyllama.results import ToolCall, ToolCallDelta
 from pyllama.sched import Finished, Sequence, Started, TokenSampled
 from pyllama.text import Answer, AnswerReader, Detokenizer, OutputParser, Prompt, StopMatcher
@@ -90,9 +89,9 @@ class Room:
     def __init__(self, n: int, *, prompts: int = 1, parser: OutputParser | None = None) -> None:
         self.engine = Aborts()
         engine: Any = self.engine
-        rings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        rings = Rings()
         shared = [Prompt((1, 2, 3)) for _ in range(prompts)]
-        self.tickets = [Ticket(request(3, 9), lambda i=i: rings.put(i)) for i in range(n)]  # type: ignore[misc]
+        self.tickets = [Ticket(request(3, 9), lambda i=i: rings.ring(i)) for i in range(n)]  # type: ignore[misc]
         self.sequences = [Sequence(ticket.request) for ticket in self.tickets]
         self.generations = Generations(
             [

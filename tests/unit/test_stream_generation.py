@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import queue
 import threading
 import time
 from typing import Any
@@ -14,7 +13,7 @@ from pyllama.engine import Failed, TokenStream
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
-from pyllama.generations import Generations
+from pyllama.generations import Generations, Rings
 from pyllama.sched import Finished, Sequence, Started, TokenSampled, Verified
 from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
 from tests.support.builders import request
@@ -171,7 +170,7 @@ def test_drafts_of_several_answers_are_counted_together() -> None:
         feed.token(0)
         feed.finish()
         feed.generation.result()
-    timings = Generations([feed.generation for feed in feeds], queue.SimpleQueue()).timings
+    timings = Generations([feed.generation for feed in feeds], Rings()).timings
     assert (timings.draft_n, timings.draft_n_accepted) == (8, 3)
 
 

@@ -1,0 +1,308 @@
+"""The thread that serves all answers: its riders by hand, and streams over a real connection."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.wsgi import Response
+
+from pyllama.errors import EngineError
+from pyllama.params import GenerationParams
+from tests.support.fake_llama import (
+    FakeGeneration,
+    FakeGenerations,
+    FakeLlama,
+    FakePrompt,
+    Step,
+)
+from wsgi.client import ClientGone, ClientWatch
+from wsgi.openai.encode_completion import CompletionEncoder
+from wsgi.openai.parse_completion import parse_completion
+from wsgi.pump import Pump
+from wsgi.request_log import RequestRecord
+from wsgi.streaming import EventStream, Watched
+from wsgi.wire import Wire
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """The server's and the client's end of a connection."""
+    server, client = socket.socketpair()
+    with server, client:
+        yield server, client
+
+
+class Guest:
+    """A rider that is done when it was told so, and notes the threads that it was advanced on."""
+
+    def __init__(self) -> None:
+        self.news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.threads: list[str] = []
+        self.n_looks = 0
+        self.listener: Callable[[], None] | None = None
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        self.listener = listener
+
+    def advance(self) -> bool:
+        self.threads.append(threading.current_thread().name)
+        while not self.news.empty():
+            if self.news.get():
+                return True
+        return False
+
+    def look(self) -> bool:
+        self.n_looks += 1
+        return False
+
+    def tell(self, *, is_last: bool) -> None:
+        """Have news."""
+        self.news.put(is_last)
+        if self.listener is not None:
+            self.listener()
+
+
+def ride(pump: Pump, guest: Guest) -> threading.Thread:
+    """Let a guest ride, on a thread that ends when the guest got off."""
+    thread = threading.Thread(target=pump.carry, args=(guest,), daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)
+
+
+def test_riders_are_advanced_on_one_thread_until_they_are_done() -> None:
+    """Each is advanced at its own news; the end of one is not that of another."""
+    pump, first, second = Pump(), Guest(), Guest()
+    threads = [ride(pump, first), ride(pump, second)]
+    wait_for(lambda: first.threads != [] and second.threads != [])
+    n_second = len(second.threads)
+    first.tell(is_last=False)
+    first.tell(is_last=True)
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+    assert first.listener is None
+    assert threads[1].is_alive()
+    assert len(second.threads) == n_second
+    second.tell(is_last=True)
+    threads[1].join(10)
+    assert not threads[1].is_alive()
+    assert set(first.threads + second.threads) == {"pyllama-pump"}
+
+
+def test_news_from_before_the_ride_are_taken() -> None:
+    """What arrived while nobody listened does not wait for what comes next."""
+    guest = Guest()
+    guest.tell(is_last=True)
+    thread = ride(Pump(), guest)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_riders_look_after_themselves_also_while_others_are_busy() -> None:
+    """Every rider has a look several times a second; one that ended has none any more."""
+    pump, silent, busy = Pump(), Guest(), Guest()
+    threads = [ride(pump, silent), ride(pump, busy)]
+    until_s = time.monotonic() + 0.5
+    while time.monotonic() < until_s:
+        busy.tell(is_last=False)
+        time.sleep(0.005)
+    assert silent.n_looks >= 2
+    silent.tell(is_last=True)
+    threads[0].join(10)
+    n_looks = silent.n_looks
+    busy_looks = busy.n_looks
+    wait_for(lambda: busy.n_looks > busy_looks + 1)
+    assert silent.n_looks == n_looks
+    busy.tell(is_last=True)
+    threads[1].join(10)
+
+
+def response(server: socket.socket) -> Response:
+    """Gunicorn's own response to a POST of HTTP/1.1, before its head."""
+    request: Any = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
+    made = Response(request, server, Config())
+    made.start_response("200 OK", [("Content-Type", "text/event-stream")])
+    return made
+
+
+class Served:
+    """A stream that is served as gunicorn does it, on a thread of its own."""
+
+    def __init__(
+        self, pump: Pump, server: socket.socket, *script: Step, ping_s: float = 15.0
+    ) -> None:
+        llm: Any = FakeLlama()
+        request = parse_completion({"prompt": "a"}, llm)
+        encoder = CompletionEncoder(llm, request, request.make_prompts(llm))
+        self.generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
+        record = RequestRecord("rid", "POST")
+        record.begin("id", 2)
+        watch = ClientWatch({"gunicorn.socket": server})
+        watched = Watched(FakeGenerations([self.generation]), watch, record, pump)
+        self.response = response(server)
+        self.items: list[bytes] = []
+        self.stream = EventStream(watched, encoder, ping_s=ping_s, wire=Wire(self.response))
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        try:
+            for item in self.stream:
+                self.items.append(item)
+                self.response.write(item)
+            self.response.close()
+        except OSError:
+            pass
+        finally:
+            self.stream.close()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+def received(client: socket.socket) -> bytes:
+    """Return the body of a chunked answer, whole; fails if its framing is not right."""
+    client.settimeout(20)
+    reader = client.makefile("rb")
+    while reader.readline() != b"\r\n":
+        pass
+    body = b""
+    while size := int(reader.readline(), 16):
+        body += reader.read(size)
+        assert reader.read(2) == b"\r\n"
+    assert reader.readline() == b"\r\n"
+    return body
+
+
+def test_only_the_first_and_the_last_piece_pass_through_the_server(pair: Pair) -> None:
+    """The pump sends the others, in order, in the same framing, and they are counted."""
+    served = Served(Pump(), pair[0], *(f"piece {i} " for i in range(50)))
+    body = received(pair[1])
+    served.join()
+    places = [body.index(b"piece %d " % i) for i in range(50)]
+    assert places == sorted(places)
+    assert len(served.items) == 2
+    assert body.startswith(served.items[0])
+    assert body.endswith(served.items[1])
+    assert served.response.sent == len(body)
+    assert not served.generation.was_aborted
+
+
+def test_slow_reader_holds_up_nobody(pair: Pair) -> None:
+    """A client that does not read is waited for on its own thread; what it then reads is whole."""
+    pump = Pump()
+    pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    slow = Served(pump, pair[0], *(f"{i:04}" + 5000 * "x" for i in range(100)))
+    others = socket.socketpair()
+    with others[0], others[1]:
+        other = Served(pump, others[0], "a", 0.2, "b", 0.2, "c")
+        assert b'"c"' in received(others[1])
+        other.join()
+    assert slow.thread.is_alive()
+    body = received(pair[1])
+    slow.join()
+    places = [body.index(b"%04dxxx" % i) for i in range(100)]
+    assert places == sorted(places)
+    assert slow.response.sent == len(body)
+
+
+def test_silence_is_filled_with_pings_on_the_pump(pair: Pair) -> None:
+    """While nothing comes, the pump keeps the connection alive."""
+    served = Served(Pump(), pair[0], "a", 0.7, "late", ping_s=0.0)
+    body = received(pair[1])
+    served.join()
+    assert b": ping\n\n" in body
+    assert b"late" in body
+
+
+@pytest.mark.parametrize("script", [("a", 60.0), ("a", *(200 * (0.02, "more")))])
+def test_client_that_leaves_ends_the_answer(pair: Pair, script: tuple[Step, ...]) -> None:
+    """Whether tokens come or not, the slot is free within half a second."""
+    served = Served(Pump(), pair[0], *script)
+    assert pair[1].recv(10)
+    pair[1].close()
+    assert served.generation.is_over.wait(0.5)
+    assert served.generation.was_aborted
+    served.join()
+
+
+def test_client_that_leaves_in_the_middle_of_a_piece_ends_the_answer(pair: Pair) -> None:
+    """Its own thread, which waits for it to read, learns it from the connection."""
+    served = Served(Pump(), pair[0], *(100 * ("x" * 100_000,)), 60.0)
+    assert pair[1].recv(10)
+    time.sleep(0.1)
+    pair[1].close()
+    served.join()
+    assert served.generation.was_aborted
+
+
+def test_failure_is_the_last_event(pair: Pair) -> None:
+    """What fails on the pump is told to the client, and the pump goes on."""
+    pump = Pump()
+    served = Served(pump, pair[0], "a", "b", EngineError("out of luck"))
+    body = received(pair[1])
+    served.join()
+    assert b"out of luck" in body
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        with client, server:
+            after = Served(pump, server, "a", "b", "c")
+            assert b'"c"' in received(client)
+            after.join()
+
+
+def test_collecting_rides_too() -> None:
+    """An answer that is not streamed is taken in by the pump; a fold gets every delta."""
+    script = ("a", 0.05, "b", 0.05, "c")
+    generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
+    record = RequestRecord("rid", "POST")
+    watched = Watched(FakeGenerations([generation]), ClientWatch({}), record, Pump())
+    threads: list[str] = []
+    (completion,) = watched.collect(lambda _: threads.append(threading.current_thread().name))
+    assert completion.text == "abc"
+    assert set(threads) == {"pyllama-pump"}
+
+
+def test_collecting_notices_a_client_that_left(pair: Pair) -> None:
+    """An answer that nobody will read is given up, though nothing is written."""
+    generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), (60.0,), "id")
+    record = RequestRecord("rid", "POST")
+    watch = ClientWatch({"gunicorn.socket": pair[0]})
+    pair[1].close()
+    with pytest.raises(ClientGone):
+        Watched(FakeGenerations([generation]), watch, record, Pump()).collect()
+
+
+def test_wire_is_closed_before_the_head_and_where_frames_are_not_ours(pair: Pair) -> None:
+    """Under TLS, without chunks, and before the head nothing is sent past gunicorn."""
+    made = response(pair[0])
+    assert not Wire(made).is_open
+    made.send_headers()
+    assert Wire(made).is_open
+    made.chunked = False
+    assert not Wire(made).is_open
+    made.chunked = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with context.wrap_socket(pair[0], server_side=True, do_handshake_on_connect=False) as tls:
+        made.sock = tls
+        assert not Wire(made).is_open
