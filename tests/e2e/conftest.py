@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import httpx
+import openai
 import pytest
 
 from tests.support.serving import Server
@@ -37,3 +38,10 @@ def client(server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def public(server: Server) -> Iterator[openai.OpenAI]:
+    """OpenAI's client, unchanged."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as public:
+        yield public

@@ -12,16 +12,9 @@ import pytest
 if TYPE_CHECKING:
     import httpx
 
-    from tests.support.serving import Server
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 FRANCE: Any = [SYSTEM, {"role": "user", "content": "What is the capital of France?"}]
-
-
-@pytest.fixture
-def public(server: Server) -> openai.OpenAI:
-    """The public client, unchanged."""
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
 
 
 def test_public_client_chats(public: openai.OpenAI) -> None:

@@ -37,12 +37,6 @@ def check(vectors: Sequence[Sequence[float]]) -> None:
     assert cosine(vectors[0], vectors[1]) < 0.99
 
 
-@pytest.fixture
-def public(server: Server) -> openai.OpenAI:
-    """OpenAI's client, unchanged."""
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
-
-
 def test_openai_client_gets_vectors(public: openai.OpenAI) -> None:
     """It asks for base64 by itself; plain numbers and tokens give the same."""
     made = public.embeddings.create(model="any", input=TEXTS)
@@ -168,17 +162,20 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_a_server_of_an_encoder_embeds_only(encoder: Server) -> None:
     """Requests for text are told so, in each dialect, and the server lives on."""
-    public = openai.OpenAI(base_url=f"{encoder.url}/v1", api_key="none", max_retries=0)
     messages: Any = [{"role": "user", "content": "hi"}]
-    for _ in range(2):
-        with pytest.raises(openai.BadRequestError, match="no text is generated"):
-            public.chat.completions.create(model="any", messages=messages)
-        with pytest.raises(openai.BadRequestError, match="no text is generated"):
-            public.completions.create(model="any", prompt="hi", stream=True)
-        with ollama.Client(host=encoder.url) as client:
+    url = f"{encoder.url}/v1"
+    with (
+        openai.OpenAI(base_url=url, api_key="none", max_retries=0) as public,
+        ollama.Client(host=encoder.url) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(openai.BadRequestError, match="no text is generated"):
+                public.chat.completions.create(model="any", messages=messages)
+            with pytest.raises(openai.BadRequestError, match="no text is generated"):
+                public.completions.create(model="any", prompt="hi", stream=True)
             with pytest.raises(ollama.ResponseError, match="no text is generated"):
                 client.generate("bert", "hi")
             assert client.show("bert").capabilities == ["embedding"]
             assert len(client.embed("bert", ["a" * 999, "b"]).embeddings) == 2
-        made = public.embeddings.create(model="any", input=["hello", "hello"])
-        assert cosine(made.data[0].embedding, made.data[1].embedding) > 0.9999
+            made = public.embeddings.create(model="any", input=["hello", "hello"])
+            assert cosine(made.data[0].embedding, made.data[1].embedding) > 0.9999

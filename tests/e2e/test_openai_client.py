@@ -42,12 +42,6 @@ class Place(pydantic.BaseModel):
     is_capital: bool
 
 
-@pytest.fixture
-def public(server: Server) -> openai.OpenAI:
-    """The public client, unchanged."""
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
-
-
 @pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
 def test_client_gets_a_call(public: openai.OpenAI, choice: Any) -> None:
     """A required call is made, with arguments that fit, by the name that was asked for."""

@@ -37,12 +37,6 @@ def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def public(server: Server) -> openai.OpenAI:
-    """The public client, unchanged."""
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
-
-
-@pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     with httpx.Client(base_url=server.url, timeout=60) as client:
