@@ -6,7 +6,7 @@ import difflib
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pyllama import option_values
@@ -153,10 +153,12 @@ class GenerationParams:
 
         The values are those of JSON: a tuple is a list, and a ban in ``logit_bias`` is false.
         """
-        own = {name: getattr(self, name) for name in _OWN}
+        # Not dataclasses.asdict, which copies every value: this is asked for each request.
+        values = {name: getattr(self.sampling, name) for name in SAMPLING_TYPES}
+        values |= {name: getattr(self, name) for name in _OWN}
         flat = {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in {**asdict(self.sampling), **own}.items()
+            for name, value in values.items()
         }
         flat["logit_bias"] = [
             [token, bias if math.isfinite(bias) else False]
