@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pyllama.results import FinishReason, TokenLogprobs
@@ -20,9 +20,8 @@ class Started:
     """Prompt tokens whose KV cells the slot still held."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSampled:
-    """The sequence grew by one token."""
+class TokenSampled(NamedTuple):
+    """The sequence grew by one token. A tuple, since there are so many."""
 
     sequence: Sequence
     now_s: float

@@ -60,9 +60,10 @@ class DropState:
 CellOp: TypeAlias = "RemoveCells | CopyCells | SaveState | LoadState | DropState"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would triple what making one takes: one is made for every token.
+@dataclass(slots=True)
 class Chunk:
-    """Tokens ``[start, start + count)`` of one sequence."""
+    """Tokens ``[start, start + count)`` of one sequence; never changed."""
 
     sequence: Sequence
     seq_id: int
@@ -104,7 +105,8 @@ class BatchPlan:
     @property
     def media(self) -> Chunk | None:
         """The piece of media that this step computes, and nothing else."""
-        return next((chunk for chunk in self.chunks if chunk.media is not None), None)
+        first = self.chunks[0] if self.chunks else None
+        return None if first is None or first.media is None else first
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
@@ -176,9 +178,11 @@ class PlanBuilder:
 
     def add_decode(self, sequence: Sequence, seq_id: int) -> bool:
         """Add the last sampled token of a sequence; False where there is no room."""
-        if min(self.n_tokens_left, self.n_cells_left) < 1:
+        if self.n_tokens_left < 1 or self.n_cells_left < 1:
             return False
-        self._add(sequence, seq_id, 1)
+        self.chunks.append(Chunk(sequence, seq_id, sequence.n_past, 1, wants_token=True))
+        self.n_tokens_left -= 1
+        self.n_cells_left -= 1
         return True
 
     def add_prompt(self, sequence: Sequence, seq_id: int, n_wanted: int) -> int:

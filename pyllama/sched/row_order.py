@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyllama.sched.plan import Chunk
 
+_SEQ_ID = operator.attrgetter("seq_id")
 # A chunk of this share of a ubatch fills the kernels well enough without company.
 _LONG_SHARE = 8
 
@@ -22,7 +24,7 @@ def in_row_order(chunks: Iterable[Chunk], n_ubatch: int) -> tuple[Chunk, ...]:
     a higher one, where nobody joins it.
     """
     groups: list[list[Chunk]] = [[]]
-    for chunk in sorted(chunks, key=lambda chunk: chunk.seq_id):
+    for chunk in sorted(chunks, key=_SEQ_ID):
         if chunk.count * _LONG_SHARE >= n_ubatch:
             groups += [chunk], []
         else:
