@@ -2,6 +2,7 @@
 #include "guard.h"
 #include "host_memory.h"
 #include "options.h"
+#include "passing_thread.h"
 
 #include "fit.h"
 
@@ -68,7 +69,7 @@ llama_context * pyl_context_new(
             throw std::runtime_error("llama_init_from_model refused the parameters");
         }
         if (options->params.warmup && !llama_model_has_encoder(model)) {
-            warm_up(ctx, model);
+            pyl::on_passing_thread([&] { warm_up(ctx, model); });
         }
         return ctx;
     });
