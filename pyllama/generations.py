@@ -34,6 +34,11 @@ class Rings:
         if (listener := self.listener) is not None:
             listener()
 
+    @property
+    def is_any_left(self) -> bool:
+        """Whether a ring was not returned yet."""
+        return not self._indices.empty()
+
     def wait(self, timeout_s: float | None) -> int | None:
         """Return the index that was rung first and not returned yet, or None after the timeout."""
         try:
@@ -92,6 +97,11 @@ class Generations:
             if delta is not None:
                 return index, delta
         raise StopIteration
+
+    @property
+    def has_news(self) -> bool:
+        """Whether :meth:`poll` may return a delta, or raise, without waiting."""
+        return self._n_open == 0 or self._rings.is_any_left
 
     def listen(self, listener: Callable[[], None] | None) -> None:
         """Have a function called after each event of any answer; None ends that.

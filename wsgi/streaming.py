@@ -177,8 +177,9 @@ class Ride:
     def advance(self) -> bool:
         """Take all deltas that there are; return whether the ride ended."""
         try:
-            while (item := self._watched.take()) is not None:
-                if self._take(*item):
+            while self._watched.generations.has_news:
+                item = self._watched.take()
+                if item is not None and self._take(*item):
                     return True
         except Exception as exc:  # noqa: BLE001 - raised again on the request's own thread
             self._failure = exc

@@ -96,10 +96,7 @@ class FakeGeneration:
         """Return the next delta, or ``None`` when it is not due within the timeout."""
         if self._is_whole:
             raise StopIteration
-        while self._steps and isinstance(pause_s := self._steps[0], (int, float)):
-            self._due_s = max(self._due_s, time.monotonic()) + pause_s
-            self._steps.popleft()
-        left_s = self._due_s - time.monotonic()
+        left_s = self._left_s()
         wait_s = left_s if timeout_s is None else min(left_s, timeout_s)
         if self._cancelled.wait(max(wait_s, 0.0)):
             if self.is_over.is_set():
@@ -187,6 +184,17 @@ class FakeGeneration:
             queue_ms=5.0,
         )
 
+    @property
+    def is_due(self) -> bool:
+        """Whether :meth:`poll` need not wait."""
+        return self._cancelled.is_set() or self._left_s() <= 0
+
+    def _left_s(self) -> float:
+        while self._steps and isinstance(pause_s := self._steps[0], (int, float)):
+            self._due_s = max(self._due_s, time.monotonic()) + pause_s
+            self._steps.popleft()
+        return self._due_s - time.monotonic()
+
     def _play(self) -> Delta | None:
         step = self._steps.popleft() if self._steps else ""
         if isinstance(step, Exception):
@@ -216,6 +224,7 @@ class FakeGenerations(Generations):
     def __init__(self, generations: Sequence[FakeGeneration]) -> None:
         made: Any = generations
         super().__init__(made, Rings())
+        self._fakes = tuple(generations)
         self._open = deque(range(len(generations)))
         self._listener: Callable[[], None] | None = None
 
@@ -231,6 +240,11 @@ class FakeGenerations(Generations):
         if not self._open:
             raise StopIteration
         return None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether one of them has a delta that is due, or has ended."""
+        return not self._open or any(self._fakes[index].is_due for index in self._open)
 
     def listen(self, listener: Callable[[], None] | None) -> None:
         """Call a function again and again: a script does not tell when a step is due."""

@@ -125,6 +125,26 @@ def test_deltas_come_with_their_index() -> None:
     assert room.generations.poll(0) is None
 
 
+def test_news_are_told_without_waiting() -> None:
+    """There is news after an event and after the end, and none once it was taken."""
+    room, calls, seen = Room(1), list[str](), list[bool]()
+    generations = room.generations
+    seen.append(generations.has_news)
+    generations.listen(lambda: calls.append("ring"))
+    room.token(0, 0)
+    seen.append(generations.has_news)
+    assert generations.poll(0) is not None
+    seen.append(generations.has_news)
+    generations.listen(None)
+    room.finish(0)
+    assert generations.poll(0) is not None
+    seen.append(generations.has_news)
+    assert seen == [False, True, False, True]
+    assert calls == ["ring"]
+    with pytest.raises(StopIteration):
+        generations.poll(0)
+
+
 def test_end_comes_with_the_last_answer() -> None:
     """One answer's end is not the end of the others."""
     room = Room(2)
