@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .client import ClientWatch
-from .streaming import PING_S, EventStream, StreamEncoder, Watched
+from .streaming import PING_S, EventStream, StreamEncoder
+from .watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

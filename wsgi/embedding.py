@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .client import ClientGone, ClientWatch
-from .streaming import POLL_S
+from .watched import POLL_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

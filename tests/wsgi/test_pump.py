@@ -29,7 +29,8 @@ from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
 from wsgi.pump import Pump
 from wsgi.request_log import RequestRecord
-from wsgi.streaming import EventStream, Watched
+from wsgi.streaming import EventStream
+from wsgi.watched import Watched
 from wsgi.wire import Wire
 
 Pair = tuple[socket.socket, socket.socket]

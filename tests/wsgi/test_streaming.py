@@ -23,7 +23,8 @@ from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_chat import parse_chat
 from wsgi.openai.parse_completion import parse_completion
 from wsgi.request_log import RequestRecord
-from wsgi.streaming import EventStream, Watched
+from wsgi.streaming import EventStream
+from wsgi.watched import Watched
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
