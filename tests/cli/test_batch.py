@@ -18,7 +18,8 @@ from pyllama.cli.batch.workers import Workers
 from pyllama.cli.interrupt import Interrupt
 from pyllama.errors import EngineError, QueueFull
 from pyllama.params import GenerationParams
-from tests.support.fake_llama import FakeGeneration, FakeLlama, FakePrompt
+from tests.support.fake_generation import FakeGeneration, FakePrompt
+from tests.support.fake_llama import FakeLlama
 
 Captured = pytest.CaptureFixture[str]
 

@@ -10,7 +10,8 @@ import pytest
 from pyllama.cli.batch.lines import read_line
 from pyllama.cli.batch.requests import begin
 from pyllama.errors import InvalidRequest, Unsupported
-from tests.support.fake_llama import FakeGeneration, FakeLlama
+from tests.support.fake_generation import FakeGeneration
+from tests.support.fake_llama import FakeLlama
 
 MESSAGES = [{"role": "user", "content": "a"}]
 CHAT = {"custom_id": "x", "method": "POST", "url": "/v1/chat/completions"}

@@ -26,7 +26,8 @@ from pyllama.errors import (
 )
 from pyllama.text.output import OutputDelta
 from tests.support import media_files
-from tests.support.fake_llama import FakeLlama, Step
+from tests.support.fake_generation import Step
+from tests.support.fake_llama import FakeLlama
 
 Said = Callable[[], str]
 

@@ -11,7 +11,8 @@ import pytest
 
 from pyllama.text.messages import checked
 from tests.support import media_files
-from tests.support.fake_llama import INFO, FakeLlama, FakePrompt
+from tests.support.fake_generation import FakePrompt
+from tests.support.fake_llama import INFO, FakeLlama
 from tests.support.fake_projector import FakeProjector, reader
 from tests.wsgi.conftest import client_of
 

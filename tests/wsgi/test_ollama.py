@@ -12,7 +12,8 @@ import pytest
 from pyllama.errors import EngineError, QueueFull
 from pyllama.results import QueuePlace, ToolCallDelta
 from pyllama.text.output import OutputDelta
-from tests.support.fake_llama import FIRST_TOKEN, FakeGenerations, FakeLlama
+from tests.support.fake_generation import FIRST_TOKEN, FakeGenerations
+from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
 from wsgi.ollama import answering
 

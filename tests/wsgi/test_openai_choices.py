@@ -9,7 +9,8 @@ import pytest
 
 from pyllama.errors import InvalidRequest
 from pyllama.results import TokenLogprobs
-from tests.support.fake_llama import FakeGeneration, FakeGenerations, FakeLlama
+from tests.support.fake_generation import FakeGeneration, FakeGenerations
+from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
 
 CHAT = "/v1/chat/completions"

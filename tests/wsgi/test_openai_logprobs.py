@@ -11,7 +11,8 @@ import pytest
 from pyllama.openai_logprobs import ChatLogprobs, TextLogprobs
 from pyllama.params import GenerationParams
 from pyllama.results import TokenLogprobs
-from tests.support.fake_llama import FIRST_TOKEN, FakeLlama
+from tests.support.fake_generation import FIRST_TOKEN
+from tests.support.fake_llama import FakeLlama
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"

@@ -9,7 +9,8 @@ import pytest
 
 from pyllama.results import ToolCallDelta
 from pyllama.text.output import OutputDelta
-from tests.support.fake_llama import FakeLlama, Step
+from tests.support.fake_generation import Step
+from tests.support.fake_llama import FakeLlama
 from tests.support.folding import same_answer
 from tests.wsgi.conftest import ClientOf
 from tests.wsgi.sse import events

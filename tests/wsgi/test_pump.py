@@ -17,13 +17,8 @@ from gunicorn.http.wsgi import Response
 
 from pyllama.errors import EngineError
 from pyllama.params import GenerationParams
-from tests.support.fake_llama import (
-    FakeGeneration,
-    FakeGenerations,
-    FakeLlama,
-    FakePrompt,
-    Step,
-)
+from tests.support.fake_generation import FakeGeneration, FakeGenerations, FakePrompt, Step
+from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientGone, ClientWatch
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion

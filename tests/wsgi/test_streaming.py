@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from pyllama.params import GenerationParams
-from tests.support.fake_llama import (
-    FakeGeneration,
-    FakeGenerations,
-    FakeLlama,
-    FakePrompt,
-    Step,
-)
+from tests.support.fake_generation import FakeGeneration, FakeGenerations, FakePrompt, Step
+from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientGone, ClientWatch
 from wsgi.openai.encode_chat import ChatEncoder
 from wsgi.openai.encode_completion import CompletionEncoder

@@ -11,7 +11,8 @@ import pytest
 from pyllama.errors import Draining, EngineError
 from pyllama.results import QueuePlace, ToolCallDelta
 from pyllama.text.output import OutputDelta
-from tests.support.fake_llama import FakeGenerations, FakeLlama, Step
+from tests.support.fake_generation import FakeGenerations, Step
+from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
 from tests.wsgi.sse import events
 

@@ -10,7 +10,8 @@ import pytest
 
 from pyllama.errors import InvalidMedia
 from tests.support import media_files
-from tests.support.fake_llama import FakeLlama, FakePrompt
+from tests.support.fake_generation import FakePrompt
+from tests.support.fake_llama import FakeLlama
 from wsgi.webui import messages, uploads
 
 PICTURE, SOUND = media_files.picture(), media_files.wav()
