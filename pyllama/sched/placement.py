@@ -25,6 +25,10 @@ _COPY_COST = 32
 _LOSS_WEIGHT = 0.25
 # What a piece of media costs beyond its tokens: it is encoded, and has a step of its own.
 _MEDIA_COST = 64
+# Where each sequence has a stream of its own, llama.cpp computes neighbouring ones together and the
+# others after them, each stretch with a pass over the weights: four sequences apart take twice as
+# long a step as four side by side. Over an answer that is the price of so many prompt tokens.
+_APART_COST = 200
 # Tokens that waiting for another prompt must save.
 _MIN_WAIT_GAIN = 64
 
@@ -64,14 +68,14 @@ class Placer:
         idle = self._pool.idle()
         if not idle:
             return None
-        stalest = min(idle, key=lambda slot: (slot.last_used_s, slot.id))
-        nothing = Placement(stalest, None, 0)
+        home = self._home(idle)
+        nothing = Placement(home, None, 0)
         if not sequence.request.cache_prompt:
             return nothing
         options = [
             self._own(sequence, idle),
             self._copied(sequence, idle),
-            self._loaded(sequence, stalest),
+            self._loaded(sequence, home),
         ]
         return min(options, key=lambda option: option[0])[1] or nothing
 
@@ -107,8 +111,7 @@ class Placer:
         slot, n_keep = self._best(idle, sequence)
         if _is_chance(n_keep, sequence):
             return float("inf"), None
-        n_lost = len(slot.tokens) - n_keep
-        cost = _missing(sequence, n_keep) + _LOSS_WEIGHT * n_lost
+        cost = _missing(sequence, n_keep) + self._price(slot, n_keep)
         return cost, Placement(slot, None, n_keep)
 
     def _copied(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
@@ -116,8 +119,8 @@ class Placer:
         targets = [slot for slot in idle if slot is not donor]
         if not targets or _is_chance(n_keep, sequence):
             return float("inf"), None
-        target = min(targets, key=lambda slot: (slot.last_used_s, slot.id))
-        cost = _missing(sequence, n_keep) + self._copy_cost + _LOSS_WEIGHT * len(target.tokens)
+        target = self._home(targets)
+        cost = _missing(sequence, n_keep) + self._copy_cost + self._price(target)
         return cost, Placement(target, donor, n_keep)
 
     def _loaded(self, sequence: Sequence, target: Slot) -> tuple[float, Placement | None]:
@@ -129,8 +132,29 @@ class Placer:
         n_room = self._limits.n_cells - self._pool.n_held(busy)
         if load_cost >= n_keep or len(entry.tokens) > n_room:
             return float("inf"), None
-        cost = _missing(sequence, n_keep) + load_cost + _LOSS_WEIGHT * len(target.tokens)
+        cost = _missing(sequence, n_keep) + load_cost + self._price(target)
         return cost, Placement(target, None, n_keep, entry)
+
+    def _home(self, idle: list[Slot]) -> Slot:
+        """Return the stalest slot, or the stalest beside those that run if that costs less."""
+        beside = [slot for slot in idle if not self._is_apart(slot)]
+        options = [min(slots, key=_staleness) for slots in (beside, idle) if slots]
+        return min(options, key=self._price)
+
+    def _price(self, slot: Slot, n_keep: int = 0) -> float:
+        """Return what it costs to run in a slot that keeps so many of its tokens."""
+        n_lost = len(slot.tokens) - n_keep
+        return _LOSS_WEIGHT * n_lost + _APART_COST * self._is_apart(slot)
+
+    def _is_apart(self, slot: Slot) -> bool:
+        """Return whether others run, and none of them beside this slot."""
+        if self._limits.is_unified:
+            return False
+        slots = self._pool.slots
+        neighbours = slots[max(slot.id - 1, 0) : slot.id + 2]
+        if any(not other.is_idle for other in neighbours):
+            return False
+        return any(not other.is_idle for other in slots)
 
     def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
         """Return the slot with the longest usable prefix; in ties the shortest, then lowest id."""
@@ -147,6 +171,10 @@ class Placer:
         if not self._limits.can_trim and shared < len(slot.tokens):
             return 0
         return shared
+
+
+def _staleness(slot: Slot) -> tuple[float, int]:
+    return slot.last_used_s, slot.id
 
 
 def _missing(sequence: Sequence, n_keep: int) -> int:

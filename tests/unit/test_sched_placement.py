@@ -113,6 +113,46 @@ def test_a_busy_slot_gives_its_prefix_too() -> None:
     assert room.place(*range(200), 9, 9) == (1, 0, 200)
 
 
+def test_sequences_lie_side_by_side() -> None:
+    """A new prompt goes beside those that run, to the stalest there; streams apart cost a step."""
+    room = Room([5], [6], [7], [8], [9])
+    room.run(2, 7, 7)
+    assert room.place(1, 2) == (1, None, 0)
+    room.pool.slots[3].last_used_s = 0.5
+    assert room.place(1, 2) == (3, None, 0)
+    room.run(3, 8, 8)
+    assert room.place(1, 2) == (1, None, 0)
+
+
+@pytest.mark.parametrize(("n_beside", "slot_id"), [(700, 1), (900, 2)])
+def test_a_long_conversation_is_not_lost_for_a_place_beside_others(
+    n_beside: int, slot_id: int
+) -> None:
+    """An empty slot apart is better than the place of a long conversation, which may go on."""
+    room = Room([5], range(1000, 1000 + n_beside), limits=builders.limits(n_slots=4))
+    assert room.place(1, 2) == (2, None, 0)
+    room.run(0, 5, 5)
+    assert room.place(1, 2) == (slot_id, None, 0)
+
+
+def test_a_conversation_moves_beside_others_where_that_costs_little() -> None:
+    """It is copied to an empty slot there, and stays where others would lose too much."""
+    talk = range(500)
+    room = Room([5], [], [], talk)
+    room.run(0, 5, 5)
+    assert room.place(*talk, 7) == (1, 3, 500)
+    room = Room([5], range(1000, 1800), range(2000, 2800), talk)
+    room.run(0, 5, 5)
+    assert room.place(*talk, 7) == (3, None, 500)
+
+
+def test_in_a_pool_no_place_is_apart() -> None:
+    """A unified pool computes all sequences together, wherever they lie."""
+    room = Room([5], [6], [7], limits=builders.pool(1000, n_slots=3))
+    room.run(2, 7, 7)
+    assert room.place(1, 2) == (0, None, 0)
+
+
 def test_with_every_slot_busy_there_is_no_placement() -> None:
     """With every slot bound there is no choice, whatever they hold."""
     room = Room([1, 2, 3])
