@@ -70,6 +70,7 @@ class Sizes:
     """Tokens of an answer where the prompt is what is measured."""
     stall_tokens: int = 256
     n_turns: int = 6
+    n_turnovers: int = 12
     n_arrivals: int = 40
     edit_words: int = 400
     edit_tokens: int = 256
@@ -86,6 +87,7 @@ QUICK = Sizes(
     answer_tokens=16,
     stall_tokens=64,
     n_turns=3,
+    n_turnovers=4,
     n_arrivals=10,
     edit_words=200,
     edit_tokens=128,
@@ -179,6 +181,24 @@ def chat(sizes: Sizes) -> list[Load]:
     return [_load(8, Phase("chat", drive))]
 
 
+def turnover(sizes: Sizes) -> list[Load]:
+    """Four clients with a new short prompt as soon as they have an answer: half of the slots."""
+    source = random.Random("turnover")  # noqa: S311  (repeatable is what is wanted)
+    lengths = [[source.randint(16, 96) for _ in range(sizes.n_turnovers)] for _ in range(4)]
+
+    async def ask(send: Send, client: int) -> list[Streamed]:
+        return [
+            await send(text(f"turnover {client} {i}", 16), n_tokens)
+            for i, n_tokens in enumerate(lengths[client])
+        ]
+
+    async def drive(send: Send) -> Groups:
+        clients = await asyncio.gather(*(ask(send, client) for client in range(4)))
+        return {"": [answer for answers in clients for answer in answers]}
+
+    return [_load(8, Phase("turnover", drive))]
+
+
 def stall(sizes: Sizes) -> list[Load]:
     """Four streams run when one long prompt arrives: who waits for whom."""
 
@@ -267,7 +287,7 @@ def schema(sizes: Sizes) -> list[Load]:
 
 WORKLOADS: dict[str, Callable[[Sizes], list[Load]]] = {
     workload.__name__: workload
-    for workload in (decode, prefill, distinct, shared, chat, stall, churn, edit, schema)
+    for workload in (decode, prefill, distinct, shared, chat, turnover, stall, churn, edit, schema)
 }
 
 

@@ -138,6 +138,15 @@ def test_a_chat_turn_repeats_what_was_said() -> None:
             assert after.startswith(before + " answer")
 
 
+def test_half_of_the_slots_are_taken_by_turns() -> None:
+    """Four requests run at any time until the first client is done, none of them alike."""
+    (load,) = WORKLOADS["turnover"](QUICK)
+    server, _ = drive(only_phase([load]))
+    assert (load.n_slots, server.most_running) == (8, 4)
+    assert len({prompt for prompt, _ in server.requests}) == 4 * QUICK.n_turnovers
+    assert len({n_tokens for _, n_tokens in server.requests}) > 4
+
+
 def test_the_long_prompt_arrives_while_all_streams_run() -> None:
     """The stall's prompt is sent after every stream has shown 16 chunks and before one ends."""
     server, groups = drive(only_phase(WORKLOADS["stall"](QUICK)))
