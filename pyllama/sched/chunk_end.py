@@ -9,6 +9,8 @@ _GRIDS = (256, 64)
 # them by: to leave a few for another step costs that step's fixed price.
 _LEAST_SHARE = 0.75
 _MOST_SHARE = 1.125
+# What an even end may exceed them by where there is none so near.
+_UTMOST_SHARE = 1.25
 
 
 def aligned_count(start: int, n_wanted: int, n_pending: int, n_ubatch: int) -> int:
@@ -27,4 +29,8 @@ def aligned_count(start: int, n_wanted: int, n_pending: int, n_ubatch: int) -> i
         for count in (below + grid, below):
             if n_wanted * _LEAST_SHARE <= count <= n_wanted * _MOST_SHARE:
                 return count
-    return n_wanted
+    # The rows after the last 64 would cost as much as 64 of them: the tokens would seem dearer than
+    # they are, the next chunk would be shorter, and so on.
+    if below + grid <= n_wanted * _UTMOST_SHARE:
+        return below + grid
+    return below if 2 * below >= n_wanted else n_wanted

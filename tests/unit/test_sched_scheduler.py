@@ -65,7 +65,7 @@ def test_half_of_the_room_is_the_oldest_prompts(scheduler: Scheduler, driver: Dr
     """The oldest prompt gets half of a step, one that ends in the rest passes it: none starves."""
     for n_tokens in (900, 500, 40):
         scheduler.add(request(n_tokens))
-    assert shape(driver.step()) == [(2, 0, 40), (0, 0, 88)]
+    assert shape(driver.step()) == [(2, 0, 40), (0, 0, 64)]
 
 
 def test_a_lone_prompt_takes_the_whole_step(scheduler: Scheduler, driver: Driver) -> None:
