@@ -88,6 +88,8 @@ class PrefillBudget:
         self._step_s = step_s
         self._decode_s = 0.0
         self._cost = TokenCost()
+        # Prompt tokens of the longest step that was measured.
+        self._n_measured = 0
 
     @property
     def token_s(self) -> float | None:
@@ -109,11 +111,14 @@ class PrefillBudget:
             crowd = min(max(n_prompts / n_decoding, 1.0), _CROWD_FACTOR)
             room_s = self._step_s * crowd - self._decode_s
             floor = MIN_CHUNK
+            # What depth costs is not known from the first short chunk, and streams wait for it.
+            most = min(self._n_measured * 2, self._limits.n_batch)
         else:
             room_s = self._step_s * _ALONE_FACTOR
             floor = MIN_CHUNK * 2
+            most = self._limits.n_batch
         n_tokens = self._cost.n_tokens(max(room_s, 0.0), depth)
-        return max(floor, min(n_tokens, self._limits.n_batch))
+        return max(floor, min(n_tokens, most))
 
     def observe(self, plan: BatchPlan, duration_s: float) -> None:
         """Learn from a step that ran to its end."""
@@ -129,3 +134,4 @@ class PrefillBudget:
             rest_s = max(duration_s - (self._decode_s if has_decodes else 0.0), duration_s * 0.1)
             depth = sum(chunk.count * (chunk.start + chunk.count / 2) for chunk in prompts)
             self._cost.observe(n_prompt, depth / n_prompt, rest_s)
+            self._n_measured = max(self._n_measured, n_prompt)

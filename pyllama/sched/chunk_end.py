@@ -10,7 +10,7 @@ _GRIDS = (256, 64)
 _LEAST_SHARE = 0.75
 _MOST_SHARE = 1.125
 # What an even end may exceed them by where there is none so near.
-_UTMOST_SHARE = 1.25
+_UTMOST_SHARE = 1.2
 
 
 def aligned_count(start: int, n_wanted: int, n_pending: int, n_ubatch: int) -> int:

@@ -30,6 +30,7 @@ def learned(token_s: float, decode_s: float, *, n_batch: int = 2048) -> PrefillB
     for _ in range(60):
         budget.observe(plan(0, 4), decode_s)
         budget.observe(plan(64, 4), decode_s + 64 * token_s)
+    budget.observe(plan(256, 4), decode_s + 256 * token_s)
     return budget
 
 
@@ -43,6 +44,16 @@ def test_the_first_chunk_is_small(n_batch: int, n_tokens: int) -> None:
 def test_chunks_fill_the_time_beside_the_decodes() -> None:
     """With decodes of 40 ms and 1 ms a prompt token, 160 ms of a 200 ms step hold 160 tokens."""
     assert 155 <= learned(0.001, 0.04).tokens(4) <= 165
+
+
+def test_streams_do_not_wait_for_a_guess() -> None:
+    """A chunk beside them is at most twice as long as the longest that was measured."""
+    budget = PrefillBudget(builders.limits(n_batch=2048), step_s=0.4)
+    budget.observe(plan(128), 128 * 0.001)
+    assert budget.tokens(4) == 256
+    assert budget.tokens(0) > 1000
+    budget.observe(plan(256, 4, depth=128), 256 * 0.001)
+    assert 390 <= budget.tokens(4) <= 410
 
 
 def test_a_slow_machine_gets_small_chunks() -> None:

@@ -19,7 +19,7 @@ from pyllama.sched.chunk_end import aligned_count
         (1024, 300, 256),
         (1280, 200, 192),
         (1280, 118, 128),
-        (0, 104, 128),
+        (0, 110, 128),
         (0, 100, 64),
         (100, 70, 70),
         (0, 40, 40),
@@ -45,7 +45,7 @@ def test_the_last_few_tokens_come_along() -> None:
 def test_a_chunk_is_about_what_was_wanted(
     start: int, n_wanted: int, n_pending: int, n_ubatch: int
 ) -> None:
-    """Never nothing, never more than is left, within half below and a quarter above."""
+    """Never nothing, never more than is left, within half below and a fifth above."""
     count = aligned_count(start, n_wanted, n_pending, n_ubatch)
     assert 1 <= count <= n_pending
-    assert min(n_pending, 0.5 * n_wanted) <= count <= 1.25 * n_wanted
+    assert min(n_pending, 0.5 * n_wanted) <= count <= 1.2 * n_wanted
