@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -39,3 +40,11 @@ def llm() -> FakeLlama:
 def client(llm: FakeLlama) -> httpx.Client:
     """A client of that model."""
     return client_of(llm)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The server's and the client's end of a connection."""
+    server, client = socket.socketpair()
+    with server, client:
+        yield server, client

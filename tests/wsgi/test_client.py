@@ -7,21 +7,12 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from wsgi.client import ClientWatch
 
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """The server's and the client's end of a connection."""
-    server, client = socket.socketpair()
-    with server, client:
-        yield server, client
 
 
 def watch(server: socket.socket) -> ClientWatch:

@@ -7,11 +7,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from falcon import testing
 from gunicorn.config import Config
 from gunicorn.http.wsgi import Response
 
@@ -20,6 +21,8 @@ from pyllama.params import GenerationParams
 from tests.support.fake_generation import FakeGeneration, FakeGenerations, FakePrompt, Step
 from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientGone, ClientWatch
+from wsgi.factory import create_app
+from wsgi.host import Host
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
 from wsgi.pump import Pump
@@ -27,16 +30,9 @@ from wsgi.request_log import RequestRecord
 from wsgi.streaming import EventStream
 from wsgi.watched import Watched
 from wsgi.wire import Wire
+from wsgi.worker import Worker
 
 Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """The server's and the client's end of a connection."""
-    server, client = socket.socketpair()
-    with server, client:
-        yield server, client
 
 
 class Guest:
@@ -133,9 +129,7 @@ def test_riders_look_after_themselves_also_while_others_are_busy() -> None:
 def response(server: socket.socket) -> Response:
     """Gunicorn's own response to a POST of HTTP/1.1, before its head."""
     request: Any = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
-    made = Response(request, server, Config())
-    made.start_response("200 OK", [("Content-Type", "text/event-stream")])
-    return made
+    return Response(request, server, Config())
 
 
 class Served:
@@ -153,6 +147,7 @@ class Served:
         watch = ClientWatch({"gunicorn.socket": server})
         watched = Watched(FakeGenerations([self.generation]), watch, record, pump)
         self.response = response(server)
+        self.response.start_response("200 OK", [("Content-Type", "text/event-stream")])
         self.items: list[bytes] = []
         self.stream = EventStream(watched, encoder, ping_s=ping_s, wire=Wire(self.response))
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -292,6 +287,7 @@ def test_collecting_notices_a_client_that_left(pair: Pair) -> None:
 def test_wire_is_closed_before_the_head_and_where_frames_are_not_ours(pair: Pair) -> None:
     """Under TLS, without chunks, and before the head nothing is sent past gunicorn."""
     made = response(pair[0])
+    made.start_response("200 OK", [("Content-Type", "text/event-stream")])
     assert not Wire(made).is_open
     made.send_headers()
     assert Wire(made).is_open
@@ -302,3 +298,35 @@ def test_wire_is_closed_before_the_head_and_where_frames_are_not_ours(pair: Pair
     with context.wrap_socket(pair[0], server_side=True, do_handshake_on_connect=False) as tls:
         made.sock = tls
         assert not Wire(made).is_open
+
+
+def test_requests_of_the_worker_find_the_pump_and_their_connection(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gunicorn's worker serves rides; where the connection is not plain, it passes through.
+
+    The application is kept from the garbage collector, which this process goes on to need.
+    """
+    frozen: list[bool] = []
+    monkeypatch.setattr("wsgi.worker.gc.freeze", lambda: frozen.append(True))
+    worker: Any = Worker.__new__(Worker)
+    llm: Any = FakeLlama(("a", "b", "c", "d"))
+    worker.app = SimpleNamespace(wsgi=lambda: create_app(Host(llm)))
+    worker.load_wsgi()
+    assert frozen
+    body = b'{"prompt": "a", "stream": true}'
+    made = response(pair[0])
+    items = []
+    environ = testing.create_environ("/v1/completions", method="POST", body=body)
+    stream = worker.wsgi(environ, made.start_response)
+    for item in stream:
+        items.append(item)
+        made.write(item)
+    made.close()
+    stream.close()
+    assert len(items) == 2
+    assert b'"d"' in received(pair[1])
+    other = testing.create_environ("/v1/completions", method="POST", body=body)
+    assert len(list(worker.wsgi(other, lambda *_: None))) == 4
+    assert other["pyllama.pump"] is environ["pyllama.pump"]
+    assert "pyllama.wire" not in other

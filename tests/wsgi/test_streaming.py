@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ from wsgi.streaming import EventStream
 from wsgi.watched import Watched
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The server's and the client's end of a connection."""
-    server, client = socket.socketpair()
-    with server, client:
-        yield server, client
 
 
 def generation(*script: Step) -> FakeGeneration:
