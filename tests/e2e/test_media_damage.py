@@ -45,13 +45,6 @@ def server(
         yield server.ready()
 
 
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    """A client of that server."""
-    with httpx.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def parts(projector: str) -> list[tuple[str, bytes]]:
     """Return a file of each format that a projector takes, and the type of part that holds it."""
     if projector == "sound":

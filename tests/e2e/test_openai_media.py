@@ -36,13 +36,6 @@ def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield server.ready()
 
 
-@pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    """A client of that server."""
-    with httpx.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
 def ask(public: openai.OpenAI, seed: int, **params: Any) -> Any:
     messages: Any = shown(QUESTION, image_part(media_files.picture(seed)))
     return public.chat.completions.create(
