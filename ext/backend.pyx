@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 
-from pyllama._ext.bridge cimport pyl_quiet_common_log
+from pyllama._ext.bridge cimport pyl_install_kernels, pyl_quiet_common_log
 from pyllama._ext.ggml cimport (
     GGML_BACKEND_DEVICE_TYPE_ACCEL,
     GGML_BACKEND_DEVICE_TYPE_CPU,
@@ -40,6 +40,8 @@ _logger = logging.getLogger("pyllama.native")
 _lock = threading.Lock()
 _is_initialised = False
 _last_level = logging.INFO
+_are_kernels_wanted = None
+_kernels = ""
 
 _LEVELS = {
     GGML_LOG_LEVEL_DEBUG: logging.DEBUG,
@@ -85,6 +87,20 @@ def initialise():
             ggml_backend_load_all_from_path(path)
             llama_backend_init()
         _is_initialised = True
+
+
+def use_kernels(wanted=None):
+    global _are_kernels_wanted, _kernels
+    initialise()
+    with _lock:
+        if _are_kernels_wanted is None:
+            _are_kernels_wanted = wanted is not False
+            if _are_kernels_wanted:
+                _kernels = pyl_install_kernels().decode()
+        elif wanted is not None and wanted != _are_kernels_wanted:
+            state = "on" if _are_kernels_wanted else "off"
+            raise ValueError(f"kernels are {state} since the process loaded its first model")
+        return _kernels
 
 
 def devices():

@@ -11,6 +11,7 @@ cdef extern from "bridge.h" nogil:
     const char * pyl_last_error()
     void pyl_free(char * text)
     void pyl_quiet_common_log()
+    const char * pyl_install_kernels()
 
     ctypedef struct pyl_options
     char * pyl_options_table()

@@ -34,7 +34,7 @@ from pyllama._ext import backend
 cdef class Model:
 
     def __cinit__(self, path, Options options not None):
-        backend.initialise()
+        backend.use_kernels()
         self.options = options
         self.path = os.fspath(path)
         options.finish()

@@ -33,6 +33,12 @@ PYL_API void pyl_free(char * text);
 // Silences llama-common's own logger, which writes to the terminal.
 PYL_API void pyl_quiet_common_log(void);
 
+// ---- kernels: ext/kernels, in front of ggml's own ----------------------------------------------
+
+// Gives them their place for as long as the process runs; before the first model is loaded. The
+// instructions that they are made of; empty where there are none for this processor or build.
+PYL_API const char * pyl_install_kernels(void);
+
 // ---- options: llama.cpp's own option table (common/arg.h) -------------------------------------
 
 typedef struct pyl_options pyl_options;

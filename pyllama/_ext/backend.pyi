@@ -37,6 +37,22 @@ def initialise() -> None:
     Source: ``llama_backend_init``, ``ggml_backend_load_all_from_path``, ``llama_log_set``.
     """
 
+def use_kernels(wanted: bool | None = None) -> str:
+    """Settle whether pyllama's own kernels compute, for as long as the process runs.
+
+    The first call does, or the first model that is loaded, which wants them. Threads that compute
+    ask for a kernel without a lock, so there is no way back.
+
+    Returns:
+        The instructions that they are made of (``avx512``), or ``""``: they are off, or there are
+        none for this processor or build.
+
+    Raises:
+        ValueError: another call wanted the opposite before.
+
+    Source: ``ext/kernels``.
+    """
+
 def devices() -> list[Device]:
     """List the devices, in ggml's order: accelerators before the CPU.
 

@@ -20,7 +20,7 @@ from pyllama._ext.vocab import Vocab
 from pyllama.engine.drafts import NgramDrafter
 from pyllama.engine.embedding_loader import open_embeddings, pooling_of
 from pyllama.engine.tuned import with_tuned
-from pyllama.errors import ModelLoadError, NativeError
+from pyllama.errors import ConfigError, ModelLoadError, NativeError
 from pyllama.results import ModelInfo
 from pyllama.sched import Limits
 
@@ -77,6 +77,7 @@ def load(settings: Settings, path: Path) -> LoadedModel:
     hub.check_gguf(path)
     settings = with_tuned(settings, path)
     options = _options(settings)
+    _settle_kernels(settings)
     with _NativeErrors() as errors:
         try:
             model = Model(str(path), options)
@@ -87,6 +88,16 @@ def load(settings: Settings, path: Path) -> LoadedModel:
         loaded = _with_projector(loaded, settings.mmproj)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def _settle_kernels(settings: Settings) -> None:
+    """Switch the kernels on or off. Raises ConfigError where an earlier model did otherwise."""
+    try:
+        kernels = backend.use_kernels(settings.kernels)
+    except ValueError as error:
+        raise ConfigError(f"kernels: {error}; use another process for the other way") from None
+    if kernels:
+        logger.info("computing on pyllama's %s kernels", kernels)
 
 
 def device_names() -> tuple[str, ...]:

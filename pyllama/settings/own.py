@@ -88,6 +88,12 @@ OWN = {
             "are fetched from the public internet (default: off)",
         ),
         OwnOption(
+            name="kernels",
+            convert=_boolean,
+            help="off: compute on llama.cpp's kernels alone, also where pyllama has faster ones "
+            "for the processor (default: on)",
+        ),
+        OwnOption(
             name="tuned",
             convert=_boolean,
             help="on: use what `pyllama tune` measured for this model and machine, beneath every "

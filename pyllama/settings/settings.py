@@ -43,6 +43,9 @@ class Settings:
     media_urls: bool = False
     """Fetch pictures, sound and video that a request names by http: and https: addresses. Off:
     a client cannot make this machine connect to another one."""
+    kernels: bool = True
+    """Compute on pyllama's own kernels where there are any for the processor; off: on llama.cpp's
+    alone. The first model of a process settles it."""
     tuned: bool = True
     """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)

@@ -54,13 +54,14 @@ def named(settings: Settings) -> set[str]:
 
 def placement(settings: Settings) -> tuple[tuple[str, ...], ...]:
     """Return the options that say where the model is computed, in one spelling and order."""
-    return tuple(
-        sorted(
-            (table().canonical(arg), *values)
-            for arg, *values in settings.options
-            if table().name(arg) in _PLACEMENT
-        )
-    )
+    options = [
+        (table().canonical(arg), *values)
+        for arg, *values in settings.options
+        if table().name(arg) in _PLACEMENT
+    ]
+    if not settings.kernels:
+        options.append(("--no-kernels",))
+    return tuple(sorted(options))
 
 
 def ctx_slot(settings: Settings) -> int:

@@ -119,14 +119,14 @@ def test_chats_go_on_meanwhile(public: openai.OpenAI, client: httpx.Client) -> N
     asked: Any = {
         "model": "any",
         "prompt": "One, two, three,",
-        "max_tokens": 40,
+        "max_tokens": 8,
         "temperature": 0,
         "extra_body": {"ignore_eos": True},
     }
     expected = public.completions.create(**asked).choices[0].text
     embedded: list[Any] = []
     work = threading.Thread(
-        target=lambda: embedded.append(public.embeddings.create(model="any", input=[LONG] * 8))
+        target=lambda: embedded.append(public.embeddings.create(model="any", input=[LONG] * 16))
     )
     work.start()
     stream = public.completions.create(**asked, stream=True)
@@ -135,7 +135,7 @@ def test_chats_go_on_meanwhile(public: openai.OpenAI, client: httpx.Client) -> N
     work.join()
     assert was_beside
     assert text == expected
-    assert len(embedded[0].data) == 8
+    assert len(embedded[0].data) == 16
     assert client.post("/test/engine").json() == {"ledger": "agrees"}
 
 

@@ -332,6 +332,7 @@ def test_own_options_have_three_forms(name: str) -> None:
     switches = {
         "log_prompts": ("on", True),
         "media_urls": ("on", True),
+        "kernels": ("off", False),
         "tuned": ("off", False),
     }
     word, value = switches.get(name, ("3", 3))

@@ -99,7 +99,7 @@ def test_a_placement_has_one_spelling() -> None:
     assert placement(read("-ngl", "3", "-nkvo")) == placement(
         read("--no-kv-offload", "--gpu-layers", "3", "-t", "1")
     )
-    assert placement(read("-nkvo")) != placement(read()) == ()
+    assert placement(read("-nkvo")) != placement(read()) == () != placement(read("--no-kernels"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,377 @@
+// Compiled for AVX-512; called only where the processor has it.
+
+#include "attention.h"
+#include "attention_math_avx512.h"
+
+#include <cstring>
+
+namespace pyl::kernels {
+
+using namespace avx512;
+
+namespace {
+
+// A tile of queries on its way over a stretch of cells. Queries are numbered by row, and within a row
+// by head; those of the tile's second KV head follow those of its first.
+class tile {
+  public:
+    tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch);
+
+    // Over all cells, into the operation's output.
+    void run_all();
+    // Over one stretch, into the partial outputs.
+    void run_split(float * partials);
+
+  private:
+    const ggml_tensor *    op_;
+    const attention_plan & plan_;
+    int64_t                split_, first_, kv_head_, stream_, group_, dk_, dv_, part_;
+    int                    n_;  // queries of a KV head
+    int                    n_heads_;
+    float *                queries_;
+    float *                outputs_;  // of this stretch
+    float *                before_;   // of those before it
+    float *                scores_;
+    float *                across_;
+    float *                wide_;
+
+    // Where a pool's sequences lie apart: the cells that one sees, in order, and copies of a tile of them.
+    int32_t * order_;
+    half *    keys_;
+    half *    values_;
+    half *    masks_;
+
+    // Queries from..to of the tile that see the same cells but for the last ones, and these cells: n
+    // from `first` on, or those that order_ names.
+    struct view {
+        int     from, to;
+        int64_t first, n;
+        bool    is_ordered;
+    };
+
+    // n cells from `first` on, or copies of such as lie apart.
+    struct span {
+        int64_t first;
+        int     n;
+        bool    is_copied;
+    };
+
+    int64_t      head(int h, int i) const { return (kv_head_ + h) * group_ + (first_ + i) % group_; }
+    int64_t      row(int i) const { return (first_ + i) / group_; }
+    bool         is_new_row(int from, int i) const { return i == from || row(i) != row(i - 1); }
+    int64_t      n_cells() const { return op_->src[1]->ne[1]; }
+    const half * cells(const ggml_tensor * cache, int h, int64_t cell) const;
+    const half * mask(int i, int64_t cell) const;
+    const half * mask(int i, const span & span) const;
+    float        slope(int64_t head) const;
+    int64_t      index(int j) const;
+    bool         is_sliding() const;
+    view         next_view(int from);
+    span         find(const view & view, int64_t first, int64_t end);
+    void         copy(const view & view, const int32_t * order, int n);
+    int          find_active(const view & view, const span & span, int * active) const;
+    void         score(int h, const span & span, const int * active, int n_active);
+    void         add(int h, const span & span, const int * active, int n_active);
+    lookahead    ahead(const ggml_tensor * cache, int h, int64_t cell) const;
+    void         run_stretch(const view & view, int64_t stretch);
+};
+
+tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch)
+    : op_(op), plan_(plan) {
+    const ggml_tensor * q = op->src[0];
+    dk_                   = op->src[1]->ne[0];
+    dv_                   = op->src[2]->ne[0];
+    part_                 = part_floats(op);
+    group_                = q->ne[2] / op->src[1]->ne[2];
+    split_                = unit % plan.n_splits;
+    first_                = unit / plan.n_splits % plan.n_tiles * TILE_QUERIES;
+    const int64_t bundle  = unit / plan.n_splits / plan.n_tiles;
+    kv_head_              = bundle % plan.n_bundles * plan.n_heads;
+    stream_               = bundle / plan.n_bundles;
+    n_                    = int(std::min<int64_t>(TILE_QUERIES, plan.n_queries - first_));
+    n_heads_              = int(std::min(plan.n_heads, op->src[1]->ne[2] - kv_head_));
+
+    const int n_all = n_ * n_heads_;
+    queries_        = scratch;
+    outputs_        = queries_ + n_all * dk_;
+    before_         = outputs_ + n_all * part_;
+    scores_         = before_ + n_all * part_;
+    across_         = scores_ + n_all * TILE_CELLS;
+    wide_           = across_ + TILE_CELLS * dk_;
+    order_          = reinterpret_cast<int32_t *>(wide_ + TILE_CELLS * dv_);
+    keys_           = reinterpret_cast<half *>(order_ + (n_cells() + LANES - 1) / LANES * LANES + LANES);
+    values_         = keys_ + n_heads_ * TILE_CELLS * dk_;
+    masks_          = values_ + n_heads_ * TILE_CELLS * dv_;
+
+    float scale;
+    std::memcpy(&scale, op->op_params, sizeof(scale));
+    for (int j = 0; j < n_all; ++j) {
+        const int    i     = j % n_;
+        const auto * query = reinterpret_cast<const float *>(
+            static_cast<const char *>(q->data) + row(i) * q->nb[1] + head(j / n_, i) * q->nb[2] +
+            stream_ * q->nb[3]);
+        for (int64_t d = 0; d < dk_; d += LANES) {
+            _mm512_storeu_ps(queries_ + j * dk_ + d, _mm512_mul_ps(load(query + d), _mm512_set1_ps(scale)));
+        }
+        clear_part(outputs_ + j * part_, dv_);
+        clear_part(before_ + j * part_, dv_);
+    }
+}
+
+const half * tile::cells(const ggml_tensor * cache, int h, int64_t cell) const {
+    return reinterpret_cast<const half *>(
+        static_cast<const char *>(cache->data) + cell * cache->nb[1] + (kv_head_ + h) * cache->nb[2] +
+        stream_ * cache->nb[3]);
+}
+
+const half * tile::mask(int i, int64_t cell) const {
+    const ggml_tensor * m = op_->src[3];
+    return m == nullptr ? nullptr
+                        : reinterpret_cast<const half *>(
+                              static_cast<const char *>(m->data) + row(i) * m->nb[1] +
+                              stream_ % m->ne[3] * m->nb[3] + cell * int64_t(sizeof(half)));
+}
+
+// ALiBi: how strongly the mask, which holds distances, weighs for a head.
+float tile::slope(int64_t head) const {
+    float max_bias;
+    std::memcpy(&max_bias, op_->op_params + 1, sizeof(max_bias));
+    if (max_bias <= 0.0F) {
+        return 1.0F;
+    }
+    const float n_power = std::exp2(std::floor(std::log2(float(op_->src[0]->ne[2]))));
+    const float h       = float(head);
+    return h < n_power ? std::exp2(-max_bias / n_power * (h + 1.0F))
+                       : std::exp2(-max_bias / 2.0F / n_power * (2.0F * (h - n_power) + 1.0F));
+}
+
+const half * tile::mask(int i, const span & span) const {
+    return span.is_copied ? masks_ + (row(i) - row(0)) * TILE_CELLS : mask(i, span.first);
+}
+
+// Whether a window slides over the cells: then each row begins to see them one later than the last.
+bool tile::is_sliding() const {
+    int64_t last = first_seen(mask(0, 0), n_cells());
+    for (int i = 1; i < n_; ++i) {
+        if (is_new_row(0, i)) {
+            const int64_t first = first_seen(mask(i, 0), n_cells());
+            if (first == last + 1) {
+                return true;
+            }
+            last = first;
+        }
+    }
+    return false;
+}
+
+// In a pool, queries that begin to see at the same cell are of one sequence; they see what the last of
+// them does, or less at its end. Elsewhere a sequence has its cells for itself, from the first on.
+tile::view tile::next_view(int from) {
+    const ggml_tensor * k    = op_->src[1];
+    const ggml_tensor * pool = k->view_src != nullptr ? k->view_src : k;
+    if (op_->src[3] == nullptr || pool->ne[2] != 1 || k->ne[3] != 1 || is_sliding()) {
+        return {from, n_, 0, n_cells(), false};
+    }
+    const int64_t first = first_seen(mask(from, 0), n_cells());
+    view          found{from, from + 1, first, 0, false};
+    while (found.to < n_ &&
+           (row(found.to) == row(found.to - 1) || first_seen(mask(found.to, 0), n_cells()) == first)) {
+        ++found.to;
+    }
+    for (int64_t cell = first / LANES * LANES; cell < n_cells(); cell += LANES) {
+        const int n    = int(std::min<int64_t>(LANES, n_cells() - cell));
+        uint32_t  seen = 0;
+        for (int i = from; i < found.to; ++i) {
+            if (is_new_row(from, i)) {
+                seen |= seen_among(mask(i, cell), n);
+            }
+        }
+        found.n += append(order_ + found.n, cell, seen);
+    }
+    found.is_ordered = found.n > 0 && order_[found.n - 1] - first != found.n - 1;
+    return found;
+}
+
+// The cells of a tile that begins with the view's cell `first`.
+tile::span tile::find(const view & view, int64_t first, int64_t end) {
+    const int n = int(std::min<int64_t>(TILE_CELLS, end - first));
+    if (!view.is_ordered) {
+        return {view.first + first, n, false};
+    }
+    const int32_t * order   = order_ + first;
+    const bool      is_copy = order[n - 1] - order[0] != n - 1;
+    if (is_copy) {
+        copy(view, order, n);
+    }
+    return {order[0], n, is_copy};
+}
+
+void tile::copy(const view & view, const int32_t * order, int n) {
+    for (int c = 0; c < n; ++c) {
+        for (int h = 0; h < n_heads_; ++h) {
+            std::copy_n(cells(op_->src[1], h, order[c]), dk_, keys_ + (h * TILE_CELLS + c) * dk_);
+            std::copy_n(cells(op_->src[2], h, order[c]), dv_, values_ + (h * TILE_CELLS + c) * dv_);
+        }
+        for (int i = view.from; i < view.to; ++i) {
+            if (is_new_row(view.from, i)) {
+                masks_[(row(i) - row(0)) * TILE_CELLS + c] = *mask(i, order[c]);
+            }
+        }
+    }
+}
+
+// Queries that see any of these cells. All heads of a row see the same.
+int tile::find_active(const view & view, const span & span, int * active) const {
+    int          n_active = 0;
+    const half * last     = nullptr;
+    bool         is_seen  = true;
+    for (int i = view.from; i < view.to; ++i) {
+        const half * its = mask(i, span);
+        if (its != last) {
+            is_seen = is_any_seen(its, span.n);
+            last    = its;
+        }
+        if (is_seen) {
+            active[n_active++] = i;
+        }
+    }
+    return n_active;
+}
+
+// Scores of head h of the KV heads, turned into weights; outputs so far are brought to their scale.
+void tile::score(int h, const span & span, const int * active, int n_active) {
+    float *       scores[TILE_QUERIES];
+    const float * queries[TILE_QUERIES];
+    for (int a = 0; a < n_active; ++a) {
+        scores[a]  = scores_ + (h * n_ + active[a]) * TILE_CELLS;
+        queries[a] = queries_ + (h * n_ + active[a]) * dk_;
+    }
+    const half *  keys   = span.is_copied ? keys_ + h * TILE_CELLS * dk_ : cells(op_->src[1], h, span.first);
+    const int64_t stride = span.is_copied ? dk_ : int64_t(op_->src[1]->nb[1] / sizeof(half));
+    if (n_active <= FEW) {
+        score_few(n_active, scores, queries, keys, stride, dk_, span.n, ahead(op_->src[2], h, span.first));
+    } else {
+        turn_keys(across_, keys, stride, dk_, span.n);
+        for (int a = 0; a < n_active; ++a) {
+            std::fill_n(scores[a], TILE_CELLS, 0.0F);
+        }
+        add_products(n_active, TILE_CELLS, scores, queries, across_, TILE_CELLS, dk_);
+    }
+    for (int a = 0; a < n_active; ++a) {
+        const int   i      = active[a];
+        float *     output = outputs_ + (h * n_ + i) * part_;
+        const float factor =
+            weigh(scores[a], mask(i, span), slope(head(h, i)), span.n, output[dv_], output[dv_ + 1]);
+        if (factor != 1.0F) {
+            multiply(output, dv_, factor);
+        }
+    }
+}
+
+// Adds the values of head h, weighted.
+void tile::add(int h, const span & span, const int * active, int n_active) {
+    float *       outputs[TILE_QUERIES];
+    const float * weights[TILE_QUERIES];
+    for (int a = 0; a < n_active; ++a) {
+        outputs[a] = outputs_ + (h * n_ + active[a]) * part_;
+        weights[a] = scores_ + (h * n_ + active[a]) * TILE_CELLS;
+    }
+    const half * values = span.is_copied ? values_ + h * TILE_CELLS * dv_ : cells(op_->src[2], h, span.first);
+    const int64_t stride = span.is_copied ? dv_ : int64_t(op_->src[2]->nb[1] / sizeof(half));
+    if (n_active <= FEW) {
+        const lookahead next = ahead(op_->src[1], h, span.first + TILE_CELLS);
+        add_products(n_active, dv_, outputs, weights, values, stride, span.n, next);
+    } else {
+        widen(wide_, values, stride, dv_, span.n);
+        add_products(n_active, dv_, outputs, weights, wide_, dv_, span.n);
+    }
+}
+
+// What head h asks for of a tile that is read next, by all heads: where the heads of all cells lie side
+// by side, its part of the whole, else its own cells.
+lookahead tile::ahead(const ggml_tensor * cache, int h, int64_t cell) const {
+    const auto   bytes     = int64_t(cache->nb[2]);
+    const bool   is_stream = cache->nb[1] == cache->nb[2] * size_t(n_heads_);
+    const char * start     = reinterpret_cast<const char *>(cells(cache, 0, cell));
+    return is_stream
+               ? lookahead{start + h * TILE_CELLS * bytes, bytes, bytes}
+               : lookahead{start + h * bytes, int64_t(cache->nb[1]), cache->ne[0] * int64_t(sizeof(half))};
+}
+
+// Tile by tile the keys of all heads, then the values of all: while the ones are worked on, memory brings
+// the others.
+void tile::run_stretch(const view & view, int64_t stretch) {
+    const int64_t end = std::min((stretch + 1) * STRETCH, view.n);
+    for (int64_t first = stretch * STRETCH; first < end; first += TILE_CELLS) {
+        const span span = find(view, first, end);
+        int        active[TILE_QUERIES];
+        const int  n_active = find_active(view, span, active);
+        for (int h = 0; h < n_heads_ && n_active > 0; ++h) {
+            score(h, span, active, n_active);
+        }
+        for (int h = 0; h < n_heads_ && n_active > 0; ++h) {
+            add(h, span, active, n_active);
+        }
+    }
+}
+
+// The place of query j of the tile among those of all KV heads of all streams.
+int64_t tile::index(int j) const {
+    const int64_t pair = stream_ * op_->src[1]->ne[2] + kv_head_ + j / n_;
+    return pair * plan_.n_queries + first_ + j % n_;
+}
+
+void tile::run_all() {
+    for (int from = 0; from < n_;) {
+        const view view = next_view(from);
+        for (int64_t stretch = 0; stretch * STRETCH < view.n; ++stretch) {
+            run_stretch(view, stretch);
+            for (int j = 0; j < n_ * n_heads_; ++j) {
+                if (view.from <= j % n_ && j % n_ < view.to) {
+                    add_part(before_ + j * part_, outputs_ + j * part_, dv_);
+                    clear_part(outputs_ + j * part_, dv_);
+                }
+            }
+        }
+        from = view.to;
+    }
+    for (int j = 0; j < n_ * n_heads_; ++j) {
+        write_output(op_, plan_, index(j), before_ + j * part_);
+    }
+}
+
+void tile::run_split(float * partials) {
+    for (int from = 0; from < n_;) {
+        const view view = next_view(from);
+        run_stretch(view, split_);
+        from = view.to;
+    }
+    for (int j = 0; j < n_ * n_heads_; ++j) {
+        std::copy_n(outputs_ + j * part_, part_, partials + (index(j) * plan_.n_splits + split_) * part_);
+    }
+}
+
+}  // namespace
+
+void attention_unit_avx512(
+    const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch, float * partials) {
+    tile work(op, plan, unit, scratch);
+    if (plan.n_splits == 1) {
+        work.run_all();
+    } else {
+        work.run_split(partials);
+    }
+}
+
+void attention_merge_avx512(
+    const ggml_tensor * op, const attention_plan & plan, int64_t index, float * partials) {
+    const int64_t dv    = op->src[2]->ne[0];
+    const int64_t size  = part_floats(op);
+    float *       first = partials + index * plan.n_splits * size;
+    for (int64_t s = 1; s < plan.n_splits; ++s) {
+        add_part(first, first + s * size, dv);
+    }
+    write_output(op, plan, index, first);
+}
+
+}  // namespace pyl::kernels

@@ -1,0 +1,353 @@
+// The parts of attention, in AVX-512: scores, the running softmax, weighted sums. For sources that are
+// compiled for it.
+
+#pragma once
+
+#include "attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <immintrin.h>
+
+namespace pyl::kernels::avx512 {
+
+constexpr int LANES = 16;
+constexpr int PANEL = TILE_CELLS / LANES;  // registers of a tile's scores
+constexpr int FEW   = 6;                   // rows whose sums fit into the registers, four for each
+
+using half = uint16_t;
+
+constexpr half MASKED = 0xFC00;  // minus infinity
+
+// Out of line, sixteen registers would go through memory.
+#define PYL_IN_REGISTERS inline __attribute__((always_inline))
+
+inline __m512 load(const float * x) {
+    return _mm512_loadu_ps(x);
+}
+
+inline __m512 load(const half * x) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(x)));
+}
+
+// e to the x, for x <= 0; within two units of the last place. Below -150 it is zero.
+inline __m512 exp_negative(__m512 x) {
+    const __m512 t = _mm512_mul_ps(_mm512_max_ps(x, _mm512_set1_ps(-150.0F)), _mm512_set1_ps(1.44269504F));
+    const __m512 n = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 f = _mm512_sub_ps(t, n);
+    // The series of 2^f = e^(f ln 2), f from -1/2 to 1/2: (ln 2)^k / k!
+    __m512 p = _mm512_set1_ps(1.54035304e-4F);
+    for (const float c :
+         {1.33335581e-3F, 9.61812911e-3F, 5.55041087e-2F, 2.40226507e-1F, 6.93147181e-1F, 1.0F}) {
+        p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(c));
+    }
+    return _mm512_scalef_ps(p, n);
+}
+
+// Memory to ask for while cell after cell is worked on: what the next tile reads, in the order of its
+// addresses. Heads take turns with a tile, so that the processor sees strides where it could see a stream;
+// left to itself it reads a long cache at half of what memory gives.
+struct lookahead {
+    const char * start  = nullptr;
+    int64_t      stride = 0;  // bytes from one cell's share to the next's
+    int64_t      share  = 0;  // bytes
+
+    void fetch(int64_t cell) const {
+        constexpr int line = 64;
+        for (int64_t i = 0; i < share; i += line) {
+            _mm_prefetch(start + cell * stride + i, _MM_HINT_T1);
+        }
+    }
+};
+
+// sums[r][0 ... 16 width - 1] += weights[r][k] * matrix[k][...], for n_rows rows and all k below depth.
+// `stride` is the matrix's, in elements.
+template <int n_rows, int width, typename T>
+void add_products(
+    float * const * sums, const float * const * weights, const T * matrix, int64_t stride, int64_t depth,
+    const lookahead & next) {
+    __m512 total[n_rows][width];
+    for (int r = 0; r < n_rows; ++r) {
+        for (int j = 0; j < width; ++j) {
+            total[r][j] = load(sums[r] + j * LANES);
+        }
+    }
+    for (int64_t k = 0; k < depth; ++k) {
+        next.fetch(k);
+        __m512 row[width];
+        for (int j = 0; j < width; ++j) {
+            row[j] = load(matrix + k * stride + j * LANES);
+        }
+        for (int r = 0; r < n_rows; ++r) {
+            const __m512 weight = _mm512_set1_ps(weights[r][k]);
+            for (int j = 0; j < width; ++j) {
+                total[r][j] = _mm512_fmadd_ps(weight, row[j], total[r][j]);
+            }
+        }
+    }
+    for (int r = 0; r < n_rows; ++r) {
+        for (int j = 0; j < width; ++j) {
+            _mm512_storeu_ps(sums[r] + j * LANES, total[r][j]);
+        }
+    }
+}
+
+template <int width, typename T>
+void add_products(
+    int n_rows, float * const * sums, const float * const * weights, const T * matrix, int64_t stride,
+    int64_t depth, const lookahead & next) {
+    switch (n_rows) {
+        case 6: return add_products<6, width>(sums, weights, matrix, stride, depth, next);
+        case 5: return add_products<5, width>(sums, weights, matrix, stride, depth, next);
+        case 4: return add_products<4, width>(sums, weights, matrix, stride, depth, next);
+        case 3: return add_products<3, width>(sums, weights, matrix, stride, depth, next);
+        case 2: return add_products<2, width>(sums, weights, matrix, stride, depth, next);
+        case 1: return add_products<1, width>(sums, weights, matrix, stride, depth, next);
+    }
+}
+
+// The same for any number of rows and any multiple of sixteen columns.
+template <typename T>
+void add_products(
+    int n_rows, int64_t n_columns, float * const * sums, const float * const * weights, const T * matrix,
+    int64_t stride, int64_t depth, const lookahead & next = {}) {
+    for (int r = 0; r < n_rows; r += FEW) {
+        const int  n = std::min(FEW, n_rows - r);
+        float *    columns[FEW];
+        int64_t    c  = 0;
+        const auto at = [&](int64_t column) {
+            std::transform(sums + r, sums + r + n, columns, [=](float * sum) { return sum + column; });
+            return columns;
+        };
+        for (; c + TILE_CELLS <= n_columns; c += TILE_CELLS) {
+            add_products<PANEL>(
+                n, at(c), weights + r, matrix + c, stride, depth, c == 0 ? next : lookahead());
+        }
+        for (; c < n_columns; c += LANES) {
+            add_products<1>(n, at(c), weights + r, matrix + c, stride, depth, c == 0 ? next : lookahead());
+        }
+    }
+}
+
+// Sixteen registers of sixteen: rows become columns.
+PYL_IN_REGISTERS void transpose(__m512 * x) {
+    __m512 t[LANES];
+    for (int i = 0; i < LANES; i += 2) {
+        t[i]     = _mm512_unpacklo_ps(x[i], x[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+    }
+    for (int i = 0; i < LANES; i += 4) {
+        for (int j = 0; j < 2; ++j) {
+            const __m512d a  = _mm512_castps_pd(t[i + j]);
+            const __m512d b  = _mm512_castps_pd(t[i + j + 2]);
+            x[i + 2 * j]     = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            x[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+    }
+    for (int i = 0; i < 4; ++i) {
+        const __m512 a = _mm512_shuffle_f32x4(x[i], x[i + 4], 0x88);
+        const __m512 b = _mm512_shuffle_f32x4(x[i], x[i + 4], 0xDD);
+        const __m512 c = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], 0x88);
+        const __m512 d = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], 0xDD);
+        t[i]           = _mm512_shuffle_f32x4(a, c, 0x88);
+        t[i + 4]       = _mm512_shuffle_f32x4(b, d, 0x88);
+        t[i + 8]       = _mm512_shuffle_f32x4(a, c, 0xDD);
+        t[i + 12]      = _mm512_shuffle_f32x4(b, d, 0xDD);
+    }
+    std::copy(t, t + LANES, x);
+}
+
+// block[i] = element d+i of sixteen keys; cells after the last repeat it.
+PYL_IN_REGISTERS void turn_block(
+    __m512 * block, const half * keys, int64_t stride, int64_t d, int cell, int n_cells) {
+    for (int i = 0; i < LANES; ++i) {
+        block[i] = load(keys + std::min(cell + i, n_cells - 1) * stride + d);
+    }
+    transpose(block);
+}
+
+// scores[r][cell] = queries[r] . keys[cell], with the keys turned round on the way: a few queries need
+// them but once. The sums are made in the same order as those of many queries, to the last bit.
+template <int n_rows>
+void score_few(
+    float * const * scores, const float * const * queries, const half * keys, int64_t stride, int64_t dk,
+    int n_cells, const lookahead & next) {
+    for (int cell = 0; cell < n_cells; cell += LANES) {
+        __m512 sums[n_rows];
+        for (auto & sum : sums) {
+            sum = _mm512_setzero_ps();
+        }
+        for (int i = 0; i < LANES; ++i) {
+            next.fetch(cell + i);
+        }
+        for (int64_t d = 0; d < dk; d += LANES) {
+            __m512 block[LANES];
+            turn_block(block, keys, stride, d, cell, n_cells);
+            for (int i = 0; i < LANES; ++i) {
+                for (int r = 0; r < n_rows; ++r) {
+                    sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(queries[r][d + i]), block[i], sums[r]);
+                }
+            }
+        }
+        for (int r = 0; r < n_rows; ++r) {
+            _mm512_storeu_ps(scores[r] + cell, sums[r]);
+        }
+    }
+}
+
+inline void score_few(
+    int n_rows, float * const * scores, const float * const * queries, const half * keys, int64_t stride,
+    int64_t dk, int n_cells, const lookahead & next) {
+    switch (n_rows) {
+        case 6: return score_few<6>(scores, queries, keys, stride, dk, n_cells, next);
+        case 5: return score_few<5>(scores, queries, keys, stride, dk, n_cells, next);
+        case 4: return score_few<4>(scores, queries, keys, stride, dk, n_cells, next);
+        case 3: return score_few<3>(scores, queries, keys, stride, dk, n_cells, next);
+        case 2: return score_few<2>(scores, queries, keys, stride, dk, n_cells, next);
+        case 1: return score_few<1>(scores, queries, keys, stride, dk, n_cells, next);
+    }
+}
+
+// across[d][cell] = keys[cell][d]
+inline void turn_keys(float * across, const half * keys, int64_t stride, int64_t dk, int n_cells) {
+    for (int cell = 0; cell < TILE_CELLS; cell += LANES) {
+        for (int64_t d = 0; d < dk; d += LANES) {
+            __m512 block[LANES];
+            turn_block(block, keys, stride, d, cell, n_cells);
+            for (int i = 0; i < LANES; ++i) {
+                _mm512_storeu_ps(across + (d + i) * TILE_CELLS + cell, block[i]);
+            }
+        }
+    }
+}
+
+inline void widen(float * wide, const half * values, int64_t stride, int64_t dv, int n_cells) {
+    for (int cell = 0; cell < n_cells; ++cell) {
+        for (int64_t d = 0; d < dv; d += LANES) {
+            _mm512_storeu_ps(wide + cell * dv + d, load(values + cell * stride + d));
+        }
+    }
+}
+
+// Which of up to 32 cells are not masked, a bit for each.
+inline uint32_t seen_among(const half * mask, int n_cells) {
+    const __mmask32 valid = n_cells == 32 ? ~0U : (1U << n_cells) - 1;
+    const __m512i   some  = _mm512_maskz_loadu_epi16(valid, mask);
+    return _mm512_mask_cmpneq_epi16_mask(valid, some, _mm512_set1_epi16(short(MASKED)));
+}
+
+// The first cell that is not masked; n_cells where all are.
+inline int64_t first_seen(const half * mask, int64_t n_cells) {
+    for (int64_t cell = 0; cell < n_cells; cell += 32) {
+        const uint32_t seen = seen_among(mask + cell, int(std::min<int64_t>(32, n_cells - cell)));
+        if (seen != 0) {
+            return cell + __builtin_ctz(seen);
+        }
+    }
+    return n_cells;
+}
+
+inline bool is_any_seen(const half * mask, int n_cells) {
+    return first_seen(mask, n_cells) < n_cells;
+}
+
+// Writes the numbers of those of sixteen cells whose bits are set, and room for the others; returns how
+// many they are.
+inline int append(int32_t * order, int64_t cell, uint32_t seen) {
+    const __m512i count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i cells = _mm512_add_epi32(count, _mm512_set1_epi32(int(cell)));
+    _mm512_storeu_si512(order, _mm512_maskz_compress_epi32(__mmask16(seen), cells));
+    return __builtin_popcount(seen);
+}
+
+// The running softmax of one query: scores become weights, relative to the greatest score so far.
+// Returns by what the outputs so far are to be multiplied.
+inline float weigh(float * scores, const half * mask, float slope, int n_cells, float & most, float & sum) {
+    const __m512 nothing = _mm512_set1_ps(-INFINITY);
+    __m512       x[PANEL];
+    __m512       top = nothing;
+    for (int j = 0; j < PANEL; ++j) {
+        const int       n     = std::clamp(n_cells - j * LANES, 0, LANES);
+        const __mmask16 valid = __mmask16((1U << n) - 1);
+        x[j]                  = load(scores + j * LANES);
+        if (mask != nullptr) {
+            const __m256i bits = _mm256_maskz_loadu_epi16(valid, mask + j * LANES);
+            x[j]               = _mm512_fmadd_ps(_mm512_cvtph_ps(bits), _mm512_set1_ps(slope), x[j]);
+        }
+        x[j] = _mm512_mask_blend_ps(valid, nothing, x[j]);
+        top  = _mm512_max_ps(top, x[j]);
+    }
+    const float new_most = std::max(most, _mm512_reduce_max_ps(top));
+    if (new_most == -INFINITY) {
+        std::fill(scores, scores + TILE_CELLS, 0.0F);
+        return 1.0F;
+    }
+    const float factor = new_most > most ? std::exp(most - new_most) : 1.0F;
+    __m512      total  = _mm512_setzero_ps();
+    for (int j = 0; j < PANEL; ++j) {
+        const __m512 weight = exp_negative(_mm512_sub_ps(x[j], _mm512_set1_ps(new_most)));
+        total               = _mm512_add_ps(total, weight);
+        _mm512_storeu_ps(scores + j * LANES, weight);
+    }
+    most = new_most;
+    sum  = sum * factor + _mm512_reduce_add_ps(total);
+    return factor;
+}
+
+inline void multiply(float * x, int64_t n, float factor) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        _mm512_storeu_ps(x + i, _mm512_mul_ps(load(x + i), _mm512_set1_ps(factor)));
+    }
+}
+
+// The greatest score and the sum of weights follow a query's outputs.
+inline void clear_part(float * part, int64_t dv) {
+    std::fill_n(part, dv + LANES, 0.0F);
+    part[dv] = -INFINITY;
+}
+
+// What all cells before gave, and what a stretch gave.
+inline void add_part(float * all, const float * part, int64_t dv) {
+    const float most = std::max(all[dv], part[dv]);
+    if (part[dv] == -INFINITY) {
+        return;
+    }
+    const float old_share = std::exp(all[dv] - most);
+    const float new_share = std::exp(part[dv] - most);
+    for (int64_t i = 0; i < dv; i += LANES) {
+        const __m512 old = _mm512_mul_ps(load(all + i), _mm512_set1_ps(old_share));
+        _mm512_storeu_ps(all + i, _mm512_fmadd_ps(load(part + i), _mm512_set1_ps(new_share), old));
+    }
+    all[dv]     = most;
+    all[dv + 1] = all[dv + 1] * old_share + part[dv + 1] * new_share;
+}
+
+// The operation's output for a query. A sink takes its share of the weights, and gives nothing.
+inline void write_output(
+    const ggml_tensor * op, const attention_plan & plan, int64_t index, const float * all) {
+    const int64_t n_kv_heads = op->src[1]->ne[2];
+    const int64_t group      = op->src[0]->ne[2] / n_kv_heads;
+    const int64_t dv         = op->src[2]->ne[0];
+    const int64_t pair       = index / plan.n_queries;
+    const int64_t query      = index % plan.n_queries;
+    const int64_t head       = pair % n_kv_heads * group + query % group;
+    auto * const  output     = reinterpret_cast<float *>(
+        static_cast<char *>(op->data) + head * op->nb[1] + query / group * op->nb[2] +
+        pair / n_kv_heads * op->nb[3]);
+
+    float share = 1.0F;
+    float sum   = all[dv + 1];
+    if (op->src[4] != nullptr) {
+        const float sink = static_cast<const float *>(op->src[4]->data)[head];
+        const float most = std::max(all[dv], sink);
+        share            = std::exp(all[dv] - most);
+        sum              = sum * share + std::exp(sink - most);
+    }
+    const float factor = sum == 0.0F ? 0.0F : share / sum;
+    for (int64_t i = 0; i < dv; i += LANES) {
+        _mm512_storeu_ps(output + i, _mm512_mul_ps(load(all + i), _mm512_set1_ps(factor)));
+    }
+}
+
+}  // namespace pyl::kernels::avx512
