@@ -22,6 +22,7 @@ _COMMANDS = {
     "media": "pictures: whether answers are llama-server's, and how they run beside text",
     "flat": "what a token costs at both ends of a long streamed answer",
     "reading": "what telling content from tool calls costs a token",
+    "kernels": "bare llama_decode with pyllama's kernels and without",
     "logits": "how far logits move when sequences share a batch",
     "scheduler": "what the scheduler costs a step, without a model",
     "random-model": "write a large model of random weights",

@@ -2,7 +2,8 @@
 
 Greedy answers of the same file may still differ: llama.cpp's kernels round differently for other
 sizes of batches, and a small model's answer may turn on that. How much is measured beside it, as
-the difference between a server and itself with other micro-batches.
+the difference between a server and itself with other micro-batches. pyllama answers on llama.cpp's
+kernels, as llama-server does, and on its own beside that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench.workloads import Load
 logger = logging.getLogger(__name__)
 
 _OTHER_BATCHES = ("-ub", "16")
+_NO_KERNELS = ("--no-kernels",)
 # Two, though one is asked at a time: where there is one slot, pyllama keeps earlier prompts beside
 # it, and a row that looks over more cells is rounded in another way.
 _N_SLOTS = 2
@@ -31,11 +33,12 @@ Answers = dict[str, list[Answer]]
 
 
 def measure(files: MediaModel, args: argparse.Namespace) -> dict[str, Any]:
-    """Ask both servers, each with two sizes of batches; return how their answers compare."""
+    """Ask the servers, each with two sizes of batches; return how their answers compare."""
     chats = pictures.chats(args.prompts)
     answers: Answers = {}
-    for side in (PYLLAMA, llama_server()):
-        for own in ((), _OTHER_BATCHES):
+    for side, kernels in ((PYLLAMA, _NO_KERNELS), (llama_server(), ()), (PYLLAMA, ())):
+        for batches in ((), _OTHER_BATCHES):
+            own = (*kernels, *batches)
             load = Load(_N_SLOTS, _N_CTX, (), ("--mmproj", str(files.projector), *own))
             name = " ".join((side.name, *own))
             logger.info("%s: %d prompts", name, len(chats))
@@ -43,7 +46,7 @@ def measure(files: MediaModel, args: argparse.Namespace) -> dict[str, Any]:
             with serve(side, files.model, flags, is_tuned=args.tuned) as server:
                 answers[name] = [ask(server.port, chat, args.tokens) for chat in chats]
     check_same_prompts(answers)
-    ours = answers[PYLLAMA.name]
+    ours = next(iter(answers.values()))
     return {
         "n_prompt": [answer.n_prompt for answer in ours],
         # How many there are to be told apart: equal answers say nothing if all are one.
@@ -66,11 +69,16 @@ def check_same_prompts(answers: Answers) -> None:
 
 
 def pairs(answers: Answers) -> dict[str, Any]:
-    """Return the two servers beside each other, and each beside itself with other batches."""
-    ours, our_other, theirs, their_other = answers
+    """Return the two servers beside each other, and each beside itself in other ways.
+
+    ``answers`` are those of pyllama on llama.cpp's kernels, of llama-server, of pyllama on its
+    own, each first as it is and then with other batches.
+    """
+    ours, our_other, theirs, their_other, kernels, kernels_other = answers
     return {
         "servers": pair(answers, ours, theirs),
         "batches": [pair(answers, ours, our_other), pair(answers, theirs, their_other)],
+        "kernels": [pair(answers, kernels, kernels_other), pair(answers, kernels, ours)],
     }
 
 
@@ -87,7 +95,7 @@ def table(data: dict[str, Any]) -> str:
         "| answers | equal | largest difference of a logit |",
         "| --- | ---: | ---: |",
     ]
-    for pair in (part["servers"], *part["batches"]):
+    for pair in (part["servers"], *part["batches"], *part["kernels"]):
         rows = pair["chats"]
         n_equal = sum(row["fork"] is None for row in rows)
         name = " and ".join(pair["sides"])

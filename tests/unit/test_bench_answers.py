@@ -128,6 +128,7 @@ def record(servers: list[tuple[Answer, Answer]], batches: float) -> dict[str, An
             "n_different": len({one.ids for one in ours}),
             "servers": media_equal.pair({"a": ours, "b": theirs}, "a", "b"),
             "batches": [media_equal.pair({"a": [one], "a -ub": [moved]}, "a", "a -ub")],
+            "kernels": [media_equal.pair({"own": [one], "a": [one]}, "own", "a")],
         },
     }
 
@@ -153,7 +154,8 @@ def test_answers_that_are_all_equal_have_no_table_of_forks() -> None:
     """The table ends with what was compared."""
     same = answer(token(YES, yes=-0.5, no=-1.0))
     table = media_equal.table(record([(same, same)], batches=0.0))
-    assert table.endswith("| a and a -ub | 1 of 1 | 0.0000 |")
+    assert "| a and a -ub | 1 of 1 | 0.0000 |" in table
+    assert table.endswith("| own and a | 1 of 1 | 0.0000 |")
     assert "goes apart" not in table
 
 

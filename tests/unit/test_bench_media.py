@@ -159,7 +159,7 @@ def streams_record(mixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_server_is_asked_with_two_sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four fresh servers get the same chats; only their programs and `-ub` differ."""
+    """Six fresh servers get the same chats; only their programs, kernels and `-ub` differ."""
     started: list[tuple[str, list[str]]] = []
     asked: list[Any] = []
 
@@ -180,10 +180,12 @@ def test_each_server_is_asked_with_two_sizes_of_batches(monkeypatch: pytest.Monk
     media.add_arguments(parser)
     found = media_equal.measure(FILES, parser.parse_args(["--prompts", "3", "--tokens", "2"]))
     names = [name for name, _ in started]
-    (one, one_other), (two, two_other) = [[own for _, own in started][i : i + 2] for i in (0, 2)]
-    assert names == ["pyllama", "pyllama", "llama-server", "llama-server"]
-    assert one == two == one_other[:-2] == two_other[:-2]
-    assert one_other[-2:] == ["-ub", "16"]
-    assert asked == pictures.chats(3) * 4
-    assert found["servers"]["sides"] == ["pyllama", "llama-server"]
+    plain, theirs, kernels = ([own for _, own in started][i : i + 2] for i in (0, 2, 4))
+    assert names == ["pyllama"] * 2 + ["llama-server"] * 2 + ["pyllama"] * 2
+    assert theirs == kernels
+    assert [own[-1] for own in plain] == ["--no-kernels", "16"]
+    assert theirs[1] == [*theirs[0], "-ub", "16"]
+    assert plain == [[*theirs[0], "--no-kernels", *own[len(theirs[0]) :]] for own in theirs]
+    assert asked == pictures.chats(3) * 6
+    assert found["servers"]["sides"] == ["pyllama --no-kernels", "llama-server"]
     assert (found["n_prompt"], found["n_different"]) == ([7, 7, 7], 1)
