@@ -2,6 +2,7 @@
 
 #include "attention.h"
 #include "attention_math_avx512.h"
+#include "attention_views_avx512.h"
 
 #include <cstring>
 
@@ -41,14 +42,6 @@ class tile {
     half *    values_;
     half *    masks_;
 
-    // Queries from..to of the tile that see the same cells but for the last ones, and these cells: n
-    // from `first` on, or those that order_ names.
-    struct view {
-        int     from, to;
-        int64_t first, n;
-        bool    is_ordered;
-    };
-
     // n cells from `first` on, or copies of such as lie apart.
     struct span {
         int64_t first;
@@ -56,23 +49,39 @@ class tile {
         bool    is_copied;
     };
 
-    int64_t      head(int h, int i) const { return (kv_head_ + h) * group_ + (first_ + i) % group_; }
-    int64_t      row(int i) const { return (first_ + i) / group_; }
-    bool         is_new_row(int from, int i) const { return i == from || row(i) != row(i - 1); }
-    int64_t      n_cells() const { return op_->src[1]->ne[1]; }
+    // The queries of a KV head that are at work on a span, from one of its cells on: where their parts lie.
+    struct rows {
+        const float * queries[TILE_QUERIES];
+        float *       scores[TILE_QUERIES];
+        float *       outputs[TILE_QUERIES];
+    };
+
+    // Keys or values of a KV head.
+    struct matrix {
+        const half * cells;
+        int64_t      stride;
+    };
+
+    int64_t head(int h, int i) const { return (kv_head_ + h) * group_ + (first_ + i) % group_; }
+    int64_t row(int i) const { return (first_ + i) / group_; }
+    int     query(int row) const { return int(std::clamp<int64_t>(row * group_ - first_ % group_, 0, n_)); }
+    int64_t n_cells() const { return op_->src[1]->ne[1]; }
     const half * cells(const ggml_tensor * cache, int h, int64_t cell) const;
     const half * mask(int i, int64_t cell) const;
     const half * mask(int i, const span & span) const;
     float        slope(int64_t head) const;
     int64_t      index(int j) const;
-    bool         is_sliding() const;
-    view         next_view(int from);
+    views        all_views() const;
     span         find(const view & view, int64_t first, int64_t end);
     void         copy(const view & view, const int32_t * order, int n);
     int          find_active(const view & view, const span & span, int * active) const;
-    void         score(int h, const span & span, const int * active, int n_active);
-    void         add(int h, const span & span, const int * active, int n_active);
+    rows         rows_of(int h, const int * active, int n_active, int cell = 0) const;
+    matrix       keys(int h, const span & span, int cell = 0) const;
+    matrix       values(int h, const span & span, int cell = 0) const;
     lookahead    ahead(const ggml_tensor * cache, int h, int64_t cell) const;
+    void         weigh(int h, const span & span, const int * active, int n_active);
+    void         run_few(const span & span, const int * active, int n_active);
+    void         run_many(int h, const span & span, const int * active, int n_active);
     void         run_stretch(const view & view, int64_t stretch);
 };
 
@@ -149,47 +158,8 @@ const half * tile::mask(int i, const span & span) const {
     return span.is_copied ? masks_ + (row(i) - row(0)) * TILE_CELLS : mask(i, span.first);
 }
 
-// Whether a window slides over the cells: then each row begins to see them one later than the last.
-bool tile::is_sliding() const {
-    int64_t last = first_seen(mask(0, 0), n_cells());
-    for (int i = 1; i < n_; ++i) {
-        if (is_new_row(0, i)) {
-            const int64_t first = first_seen(mask(i, 0), n_cells());
-            if (first == last + 1) {
-                return true;
-            }
-            last = first;
-        }
-    }
-    return false;
-}
-
-// In a pool, queries that begin to see at the same cell are of one sequence; they see what the last of
-// them does, or less at its end. Elsewhere a sequence has its cells for itself, from the first on.
-tile::view tile::next_view(int from) {
-    const ggml_tensor * k    = op_->src[1];
-    const ggml_tensor * pool = k->view_src != nullptr ? k->view_src : k;
-    if (op_->src[3] == nullptr || pool->ne[2] != 1 || k->ne[3] != 1 || is_sliding()) {
-        return {from, n_, 0, n_cells(), false};
-    }
-    const int64_t first = first_seen(mask(from, 0), n_cells());
-    view          found{from, from + 1, first, 0, false};
-    while (found.to < n_ &&
-           (row(found.to) == row(found.to - 1) || first_seen(mask(found.to, 0), n_cells()) == first)) {
-        ++found.to;
-    }
-    for (int64_t cell = first / LANES * LANES; cell < n_cells(); cell += LANES) {
-        const int n    = int(std::min<int64_t>(LANES, n_cells() - cell));
-        uint32_t  seen = 0;
-        for (int i = from; i < found.to; ++i) {
-            if (is_new_row(from, i)) {
-                seen |= seen_among(mask(i, cell), n);
-            }
-        }
-        found.n += append(order_ + found.n, cell, seen);
-    }
-    found.is_ordered = found.n > 0 && order_[found.n - 1] - first != found.n - 1;
-    return found;
+views tile::all_views() const {
+    return {op_, mask(0, 0), int(row(n_ - 1) - row(0)) + 1, order_};
 }
 
 // The cells of a tile that begins with the view's cell `first`.
@@ -212,10 +182,8 @@ void tile::copy(const view & view, const int32_t * order, int n) {
             std::copy_n(cells(op_->src[1], h, order[c]), dk_, keys_ + (h * TILE_CELLS + c) * dk_);
             std::copy_n(cells(op_->src[2], h, order[c]), dv_, values_ + (h * TILE_CELLS + c) * dv_);
         }
-        for (int i = view.from; i < view.to; ++i) {
-            if (is_new_row(view.from, i)) {
-                masks_[(row(i) - row(0)) * TILE_CELLS + c] = *mask(i, order[c]);
-            }
+        for (int r = view.from; r < view.to; ++r) {
+            masks_[r * TILE_CELLS + c] = *mask(query(r), order[c]);
         }
     }
 }
@@ -225,7 +193,7 @@ int tile::find_active(const view & view, const span & span, int * active) const 
     int          n_active = 0;
     const half * last     = nullptr;
     bool         is_seen  = true;
-    for (int i = view.from; i < view.to; ++i) {
+    for (int i = query(view.from); i < query(view.to); ++i) {
         const half * its = mask(i, span);
         if (its != last) {
             is_seen = is_any_seen(its, span.n);
@@ -238,79 +206,115 @@ int tile::find_active(const view & view, const span & span, int * active) const 
     return n_active;
 }
 
-// Scores of head h of the KV heads, turned into weights; outputs so far are brought to their scale.
-void tile::score(int h, const span & span, const int * active, int n_active) {
-    float *       scores[TILE_QUERIES];
-    const float * queries[TILE_QUERIES];
+tile::rows tile::rows_of(int h, const int * active, int n_active, int cell) const {
+    rows found;
     for (int a = 0; a < n_active; ++a) {
-        scores[a]  = scores_ + (h * n_ + active[a]) * TILE_CELLS;
-        queries[a] = queries_ + (h * n_ + active[a]) * dk_;
+        const int j      = h * n_ + active[a];
+        found.queries[a] = queries_ + j * dk_;
+        found.scores[a]  = scores_ + j * TILE_CELLS + cell;
+        found.outputs[a] = outputs_ + j * part_;
     }
-    const half *  keys   = span.is_copied ? keys_ + h * TILE_CELLS * dk_ : cells(op_->src[1], h, span.first);
-    const int64_t stride = span.is_copied ? dk_ : int64_t(op_->src[1]->nb[1] / sizeof(half));
-    if (n_active <= FEW) {
-        score_few(n_active, scores, queries, keys, stride, dk_, span.n, ahead(op_->src[2], h, span.first));
-    } else {
-        turn_keys(across_, keys, stride, dk_, span.n);
-        for (int a = 0; a < n_active; ++a) {
-            std::fill_n(scores[a], TILE_CELLS, 0.0F);
-        }
-        add_products(n_active, TILE_CELLS, scores, queries, across_, TILE_CELLS, dk_);
-    }
+    return found;
+}
+
+tile::matrix tile::keys(int h, const span & span, int cell) const {
+    const ggml_tensor * k = op_->src[1];
+    return span.is_copied ? matrix{keys_ + (h * TILE_CELLS + cell) * dk_, dk_}
+                          : matrix{cells(k, h, span.first + cell), int64_t(k->nb[1] / sizeof(half))};
+}
+
+tile::matrix tile::values(int h, const span & span, int cell) const {
+    const ggml_tensor * v = op_->src[2];
+    return span.is_copied ? matrix{values_ + (h * TILE_CELLS + cell) * dv_, dv_}
+                          : matrix{cells(v, h, span.first + cell), int64_t(v->nb[1] / sizeof(half))};
+}
+
+// What head h asks for of a block that is read next, by all heads: where the heads of all cells lie side
+// by side, its part of the whole, else its own cells.
+lookahead tile::ahead(const ggml_tensor * cache, int h, int64_t cell) const {
+    const auto   bytes     = int64_t(cache->nb[2]);
+    const auto   block     = int64_t(cache->nb[1]) * LANES;
+    const bool   is_stream = cache->nb[1] == cache->nb[2] * size_t(n_heads_);
+    const char * start     = reinterpret_cast<const char *>(cells(cache, 0, cell));
+    return is_stream
+               ? lookahead{start + h * LANES * bytes, bytes, bytes, block}
+               : lookahead{
+                     start + h * bytes, int64_t(cache->nb[1]), cache->ne[0] * int64_t(sizeof(half)), block};
+}
+
+// Scores of head h of the KV heads become weights; outputs so far are brought to their scale.
+void tile::weigh(int h, const span & span, const int * active, int n_active) {
+    const rows rows = rows_of(h, active, n_active);
     for (int a = 0; a < n_active; ++a) {
         const int   i      = active[a];
-        float *     output = outputs_ + (h * n_ + i) * part_;
-        const float factor =
-            weigh(scores[a], mask(i, span), slope(head(h, i)), span.n, output[dv_], output[dv_ + 1]);
+        float *     output = rows.outputs[a];
+        const float factor = avx512::weigh(
+            rows.scores[a], mask(i, span), slope(head(h, i)), span.n, output[dv_], output[dv_ + 1]);
         if (factor != 1.0F) {
             multiply(output, dv_, factor);
         }
     }
 }
 
-// Adds the values of head h, weighted.
-void tile::add(int h, const span & span, const int * active, int n_active) {
-    float *       outputs[TILE_QUERIES];
-    const float * weights[TILE_QUERIES];
+// Block by block the keys of all heads, then the values of all: while one block is worked on, in the
+// nearest cache, memory brings the next.
+void tile::run_few(const span & span, const int * active, int n_active) {
+    const ggml_tensor * k = op_->src[1];
+    const ggml_tensor * v = op_->src[2];
+    for (int cell = 0; cell < span.n; cell += LANES) {
+        const bool is_last = cell + LANES >= span.n;
+        for (int h = 0; h < n_heads_; ++h) {
+            const rows      rows = rows_of(h, active, n_active, cell);
+            const matrix    from = keys(h, span, cell);
+            const lookahead next = is_last ? ahead(v, h, span.first) : ahead(k, h, span.first + cell + LANES);
+            score_block(
+                n_active, rows.scores, rows.queries, from.cells, from.stride, dk_, span.n - cell, next);
+        }
+    }
+    for (int h = 0; h < n_heads_; ++h) {
+        weigh(h, span, active, n_active);
+    }
+    for (int cell = 0; cell < span.n; cell += LANES) {
+        const bool is_last = cell + LANES >= span.n;
+        for (int h = 0; h < n_heads_; ++h) {
+            const rows      rows = rows_of(h, active, n_active, cell);
+            const matrix    from = values(h, span, cell);
+            const lookahead next = ahead(is_last ? k : v, h, span.first + cell + LANES);
+            add_products(
+                n_active, dv_, rows.outputs, rows.scores, from.cells, from.stride,
+                std::min(LANES, span.n - cell), next);
+        }
+    }
+}
+
+void tile::run_many(int h, const span & span, const int * active, int n_active) {
+    const rows   rows = rows_of(h, active, n_active);
+    const matrix k    = keys(h, span);
+    const matrix v    = values(h, span);
+    turn_keys(across_, k.cells, k.stride, dk_, span.n);
     for (int a = 0; a < n_active; ++a) {
-        outputs[a] = outputs_ + (h * n_ + active[a]) * part_;
-        weights[a] = scores_ + (h * n_ + active[a]) * TILE_CELLS;
+        std::fill_n(rows.scores[a], TILE_CELLS, 0.0F);
     }
-    const half * values = span.is_copied ? values_ + h * TILE_CELLS * dv_ : cells(op_->src[2], h, span.first);
-    const int64_t stride = span.is_copied ? dv_ : int64_t(op_->src[2]->nb[1] / sizeof(half));
-    if (n_active <= FEW) {
-        const lookahead next = ahead(op_->src[1], h, span.first + TILE_CELLS);
-        add_products(n_active, dv_, outputs, weights, values, stride, span.n, next);
-    } else {
-        widen(wide_, values, stride, dv_, span.n);
-        add_products(n_active, dv_, outputs, weights, wide_, dv_, span.n);
-    }
+    add_products(n_active, TILE_CELLS, rows.scores, rows.queries, across_, TILE_CELLS, dk_);
+    weigh(h, span, active, n_active);
+    widen(wide_, v.cells, v.stride, dv_, span.n);
+    add_products(n_active, dv_, rows.outputs, rows.scores, wide_, dv_, span.n);
 }
 
-// What head h asks for of a tile that is read next, by all heads: where the heads of all cells lie side
-// by side, its part of the whole, else its own cells.
-lookahead tile::ahead(const ggml_tensor * cache, int h, int64_t cell) const {
-    const auto   bytes     = int64_t(cache->nb[2]);
-    const bool   is_stream = cache->nb[1] == cache->nb[2] * size_t(n_heads_);
-    const char * start     = reinterpret_cast<const char *>(cells(cache, 0, cell));
-    return is_stream
-               ? lookahead{start + h * TILE_CELLS * bytes, bytes, bytes}
-               : lookahead{start + h * bytes, int64_t(cache->nb[1]), cache->ne[0] * int64_t(sizeof(half))};
-}
-
-// Tile by tile the keys of all heads, then the values of all: while the ones are worked on, memory brings
-// the others.
 void tile::run_stretch(const view & view, int64_t stretch) {
     const int64_t end = std::min((stretch + 1) * STRETCH, view.n);
     for (int64_t first = stretch * STRETCH; first < end; first += TILE_CELLS) {
         const span span = find(view, first, end);
         int        active[TILE_QUERIES];
         const int  n_active = find_active(view, span, active);
-        for (int h = 0; h < n_heads_ && n_active > 0; ++h) {
-            score(h, span, active, n_active);
+        if (n_active <= FEW) {
+            if (n_active > 0) {
+                run_few(span, active, n_active);
+            }
+            continue;
         }
-        for (int h = 0; h < n_heads_ && n_active > 0; ++h) {
-            add(h, span, active, n_active);
+        for (int h = 0; h < n_heads_; ++h) {
+            run_many(h, span, active, n_active);
         }
     }
 }
@@ -322,30 +326,28 @@ int64_t tile::index(int j) const {
 }
 
 void tile::run_all() {
-    for (int from = 0; from < n_;) {
-        const view view = next_view(from);
-        for (int64_t stretch = 0; stretch * STRETCH < view.n; ++stretch) {
+    all_views().for_each([&](const view & view) {
+        for (int64_t stretch = view.begin; stretch < view.end; ++stretch) {
             run_stretch(view, stretch);
             for (int j = 0; j < n_ * n_heads_; ++j) {
-                if (view.from <= j % n_ && j % n_ < view.to) {
+                if (query(view.from) <= j % n_ && j % n_ < query(view.to)) {
                     add_part(before_ + j * part_, outputs_ + j * part_, dv_);
                     clear_part(outputs_ + j * part_, dv_);
                 }
             }
         }
-        from = view.to;
-    }
+    });
     for (int j = 0; j < n_ * n_heads_; ++j) {
         write_output(op_, plan_, index(j), before_ + j * part_);
     }
 }
 
 void tile::run_split(float * partials) {
-    for (int from = 0; from < n_;) {
-        const view view = next_view(from);
-        run_stretch(view, split_);
-        from = view.to;
-    }
+    all_views().for_each([&](const view & view) {
+        if (view.begin <= split_ && split_ < view.end) {
+            run_stretch(view, split_);
+        }
+    });
     for (int j = 0; j < n_ * n_heads_; ++j) {
         std::copy_n(outputs_ + j * part_, part_, partials + (index(j) * plan_.n_splits + split_) * part_);
     }

@@ -14,7 +14,8 @@ namespace pyl::kernels::avx512 {
 
 constexpr int LANES = 16;
 constexpr int PANEL = TILE_CELLS / LANES;  // registers of a tile's scores
-constexpr int FEW   = 6;                   // rows whose sums fit into the registers, four for each
+constexpr int FEW   = 8;                   // rows whose scores of a block of cells fit into the registers
+constexpr int WIDE  = 6;                   // rows whose sums fit, four registers for each
 
 using half = uint16_t;
 
@@ -45,18 +46,21 @@ inline __m512 exp_negative(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
-// Memory to ask for while cell after cell is worked on: what the next tile reads, in the order of its
-// addresses. Heads take turns with a tile, so that the processor sees strides where it could see a stream;
-// left to itself it reads a long cache at half of what memory gives.
+// Memory to ask for while a block of cells is worked on: what the next block reads, in the order of its
+// addresses. Heads take turns with a block, so that the processor sees strides where it could see a stream;
+// left to itself it reads a long cache at half of what memory gives. Evenly spread, since more lines at once
+// than a core can wait for hold up the loads of what is there already.
 struct lookahead {
-    const char * start  = nullptr;
-    int64_t      stride = 0;  // bytes from one cell's share to the next's
-    int64_t      share  = 0;  // bytes
+    const char * start   = nullptr;
+    int64_t      stride  = 0;  // bytes from one cell's share to the next's
+    int64_t      share   = 0;  // bytes
+    int64_t      further = 0;  // bytes from the next block to the one after it
 
     void fetch(int64_t cell) const {
         constexpr int line = 64;
         for (int64_t i = 0; i < share; i += line) {
-            _mm_prefetch(start + cell * stride + i, _MM_HINT_T1);
+            _mm_prefetch(start + cell * stride + i, _MM_HINT_T0);
+            _mm_prefetch(start + cell * stride + i + further, _MM_HINT_T1);
         }
     }
 };
@@ -112,9 +116,9 @@ template <typename T>
 void add_products(
     int n_rows, int64_t n_columns, float * const * sums, const float * const * weights, const T * matrix,
     int64_t stride, int64_t depth, const lookahead & next = {}) {
-    for (int r = 0; r < n_rows; r += FEW) {
-        const int  n = std::min(FEW, n_rows - r);
-        float *    columns[FEW];
+    for (int r = 0; r < n_rows; r += WIDE) {
+        const int  n = std::min(WIDE, n_rows - r);
+        float *    columns[WIDE];
         int64_t    c  = 0;
         const auto at = [&](int64_t column) {
             std::transform(sums + r, sums + r + n, columns, [=](float * sum) { return sum + column; });
@@ -122,10 +126,11 @@ void add_products(
         };
         for (; c + TILE_CELLS <= n_columns; c += TILE_CELLS) {
             add_products<PANEL>(
-                n, at(c), weights + r, matrix + c, stride, depth, c == 0 ? next : lookahead());
+                n, at(c), weights + r, matrix + c, stride, depth, r + c == 0 ? next : lookahead());
         }
         for (; c < n_columns; c += LANES) {
-            add_products<1>(n, at(c), weights + r, matrix + c, stride, depth, c == 0 ? next : lookahead());
+            add_products<1>(
+                n, at(c), weights + r, matrix + c, stride, depth, r + c == 0 ? next : lookahead());
         }
     }
 }
@@ -167,45 +172,46 @@ PYL_IN_REGISTERS void turn_block(
     transpose(block);
 }
 
-// scores[r][cell] = queries[r] . keys[cell], with the keys turned round on the way: a few queries need
-// them but once. The sums are made in the same order as those of many queries, to the last bit.
+// scores[r][cell] = queries[r] . keys[cell] for a block of sixteen cells, of which there are n_cells, with
+// the keys turned round on the way: a few queries need them but once. The sums are made in the same order
+// as those of many queries, to the last bit.
 template <int n_rows>
-void score_few(
+void score_block(
     float * const * scores, const float * const * queries, const half * keys, int64_t stride, int64_t dk,
     int n_cells, const lookahead & next) {
-    for (int cell = 0; cell < n_cells; cell += LANES) {
-        __m512 sums[n_rows];
-        for (auto & sum : sums) {
-            sum = _mm512_setzero_ps();
+    __m512 sums[n_rows];
+    for (auto & sum : sums) {
+        sum = _mm512_setzero_ps();
+    }
+    for (int64_t d = 0; d < dk; d += LANES) {
+        for (int64_t cell = d * LANES / dk; cell < (d + LANES) * LANES / dk; ++cell) {
+            next.fetch(cell);
         }
+        __m512 block[LANES];
+        turn_block(block, keys, stride, d, 0, n_cells);
         for (int i = 0; i < LANES; ++i) {
-            next.fetch(cell + i);
-        }
-        for (int64_t d = 0; d < dk; d += LANES) {
-            __m512 block[LANES];
-            turn_block(block, keys, stride, d, cell, n_cells);
-            for (int i = 0; i < LANES; ++i) {
-                for (int r = 0; r < n_rows; ++r) {
-                    sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(queries[r][d + i]), block[i], sums[r]);
-                }
+            for (int r = 0; r < n_rows; ++r) {
+                sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(queries[r][d + i]), block[i], sums[r]);
             }
         }
-        for (int r = 0; r < n_rows; ++r) {
-            _mm512_storeu_ps(scores[r] + cell, sums[r]);
-        }
+    }
+    for (int r = 0; r < n_rows; ++r) {
+        _mm512_storeu_ps(scores[r], sums[r]);
     }
 }
 
-inline void score_few(
+inline void score_block(
     int n_rows, float * const * scores, const float * const * queries, const half * keys, int64_t stride,
     int64_t dk, int n_cells, const lookahead & next) {
     switch (n_rows) {
-        case 6: return score_few<6>(scores, queries, keys, stride, dk, n_cells, next);
-        case 5: return score_few<5>(scores, queries, keys, stride, dk, n_cells, next);
-        case 4: return score_few<4>(scores, queries, keys, stride, dk, n_cells, next);
-        case 3: return score_few<3>(scores, queries, keys, stride, dk, n_cells, next);
-        case 2: return score_few<2>(scores, queries, keys, stride, dk, n_cells, next);
-        case 1: return score_few<1>(scores, queries, keys, stride, dk, n_cells, next);
+        case 8: return score_block<8>(scores, queries, keys, stride, dk, n_cells, next);
+        case 7: return score_block<7>(scores, queries, keys, stride, dk, n_cells, next);
+        case 6: return score_block<6>(scores, queries, keys, stride, dk, n_cells, next);
+        case 5: return score_block<5>(scores, queries, keys, stride, dk, n_cells, next);
+        case 4: return score_block<4>(scores, queries, keys, stride, dk, n_cells, next);
+        case 3: return score_block<3>(scores, queries, keys, stride, dk, n_cells, next);
+        case 2: return score_block<2>(scores, queries, keys, stride, dk, n_cells, next);
+        case 1: return score_block<1>(scores, queries, keys, stride, dk, n_cells, next);
     }
 }
 
@@ -246,6 +252,17 @@ inline int64_t first_seen(const half * mask, int64_t n_cells) {
         }
     }
     return n_cells;
+}
+
+// The last one; -1 where all are masked.
+inline int64_t last_seen(const half * mask, int64_t n_cells) {
+    for (int64_t cell = (n_cells - 1) / 32 * 32; cell >= 0; cell -= 32) {
+        const uint32_t seen = seen_among(mask + cell, int(std::min<int64_t>(32, n_cells - cell)));
+        if (seen != 0) {
+            return cell + 31 - __builtin_clz(seen);
+        }
+    }
+    return -1;
 }
 
 inline bool is_any_seen(const half * mask, int n_cells) {

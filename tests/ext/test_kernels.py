@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import random
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from tests.support import ggml
-from tests.support.ggml import PACKED, Graph, Type, graphs
+from tests.support.attention import Attention, PoolShape, Shape, distance, drawn
+from tests.support.ggml import PACKED, Type, graphs
 
 pytestmark = pytest.mark.skipif(
     not ggml.has_packed_weights(), reason="no kernels of pyllama's for this processor"
 )
 
 TYPES = [Type.Q4_0, Type.Q4_1, Type.Q8_0, Type.Q4_K, Type.Q5_K, Type.Q6_K]
-HIDDEN = -math.inf
-
-
-def drawn(n: int, seed: int, width: float = 1.0) -> list[float]:
-    draw = random.Random(seed)  # noqa: S311
-    return [draw.uniform(-width, width) for _ in range(n)]
-
-
-def distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the difference of two results relative to the second's size."""
-    apart = math.sqrt(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)))
-    return apart / math.sqrt(sum(b * b for b in other))
 
 
 @dataclass
@@ -96,96 +82,6 @@ def test_rows_of_zeros_and_of_great_numbers_are_multiplied(kind: Type) -> None:
         assert distance(made.packed[start : start + 16], made.exact[start : start + 16]) < 0.02
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Of an attention."""
-
-    rows: int
-    heads: int
-    kv_heads: int
-    cells: int
-    dk: int = 64
-    dv: int = 64
-    streams: int = 1
-    max_bias: float = 0.0
-    has_sinks: bool = False
-
-    def can_see(self, stream: int, row: int, cell: int) -> bool:
-        """Causal, over a cache with holes; the streams are of different lengths."""
-        length = self.cells - 7 - 70 * stream
-        return cell <= length - self.rows + row and cell % 97 != 5
-
-    def distance(self, cell: int) -> float:
-        """Return what the mask adds where a cell is seen: ALiBi's distances."""
-        return -(self.cells - cell) / 64 if self.max_bias else 0.0
-
-
-class Attention:
-    """One attention's data."""
-
-    def __init__(self, shape: Shape) -> None:
-        s = self.shape = shape
-        self.queries = drawn(s.dk * s.heads * s.rows * s.streams, seed=6, width=3.0)
-        n_cells = s.kv_heads * s.cells * s.streams
-        self.keys = ggml.halves(drawn(s.dk * n_cells, seed=7))
-        self.values = ggml.halves(drawn(s.dv * n_cells, seed=8))
-        self.sinks = drawn(s.heads, seed=9)
-
-    def compute(
-        self,
-        rows: range | None = None,
-        *,
-        n_threads: int = 1,
-        cells: Type = Type.F16,
-        is_reference: bool = False,
-    ) -> array[float]:
-        """Attend with some rows alone: [row][head][d], streams one after the other.
-
-        Cells of 32 bits hold the same numbers, and ggml adds them up in 32 bits.
-        """
-        s = self.shape
-        rows = rows or range(s.rows)
-        size = s.dk * s.heads
-        asked = [
-            value
-            for stream in range(s.streams)
-            for row in rows
-            for value in self.queries[size * (stream * s.rows + row) :][:size]
-        ]
-        mask = [
-            s.distance(cell) if s.can_see(stream, row, cell) else HIDDEN
-            for stream in range(s.streams)
-            for row in rows
-            for cell in range(s.cells)
-        ]
-        with graphs("") as (graph,):
-            result = self._build(graph, asked, ggml.halves(mask), len(rows), cells)
-            return graph.compute(result, n_threads=n_threads, is_reference=is_reference)
-
-    def _build(
-        self, graph: Graph, asked: list[float], mask: bytes, n_rows: int, cells: Type
-    ) -> int:
-        s = self.shape
-        queries = graph.tensor(Type.F32, s.dk, s.heads, n_rows, s.streams)
-        keys = graph.tensor(cells, s.dk, s.kv_heads, s.cells, s.streams)
-        values = graph.tensor(cells, s.dv, s.kv_heads, s.cells, s.streams)
-        hidden = graph.tensor(Type.F16, s.cells, n_rows, 1, s.streams)
-        sinks = graph.tensor(Type.F32, s.heads) if s.has_sinks else 0
-        asking, seen, given = map(graph.swap_rows_and_heads, (queries, keys, values))
-        scale = 1 / math.sqrt(s.dk)
-        result = graph.attention(
-            asking, seen, given, hidden, scale, max_bias=s.max_bias, sinks=sinks
-        )
-        graph.allocate()
-        ggml.write_floats(queries, asked)
-        for tensor, data in ((keys, self.keys), (values, self.values)):
-            ggml.write(tensor, data if cells is Type.F16 else ggml.floats(data))
-        ggml.write(hidden, mask)
-        if sinks:
-            ggml.write_floats(sinks, self.sinks)
-        return result
-
-
 SHAPES = {
     "one row": Shape(rows=1, heads=9, kv_heads=3, cells=256),
     "stretches": Shape(rows=1, heads=9, kv_heads=3, cells=1280, streams=3),
@@ -223,3 +119,26 @@ def test_a_row_attends_alike_in_any_company(name: str) -> None:
         for stream in range(shape.streams):
             start = size * (stream * shape.rows + row)
             assert alone[size * stream : size * (stream + 1)] == together[start : start + size]
+
+
+POOLS = {
+    "decoding": PoolShape(rows=3, heads=9, kv_heads=3, cells=1100, sequences=3, shared=600),
+    "ends of prompts": PoolShape(
+        rows=8, heads=6, kv_heads=2, cells=900, sequences=2, shared=300, turn=7
+    ),
+    "little shared": PoolShape(rows=12, heads=4, kv_heads=4, cells=640, sequences=3, shared=20),
+    "prompts": PoolShape(rows=80, heads=6, kv_heads=2, cells=700, sequences=2, shared=512, turn=3),
+}
+
+
+@pytest.mark.parametrize("shape", POOLS.values(), ids=POOLS)
+def test_sequences_of_one_beginning_attend_as_alone(shape: PoolShape) -> None:
+    """In a pool, computed in one step: right, and to the last bit what each gets by itself."""
+    attention = Attention(shape)
+    together = attention.compute(n_threads=3)
+    exact = attention.compute(cells=Type.F32, is_reference=True)
+    assert distance(together, exact) < 3e-6
+    size = shape.dv * shape.heads
+    for row in {0, shape.rows // 2, shape.rows - 1}:
+        alone = attention.compute(range(row, row + 1))
+        assert alone == together[size * row : size * (row + 1)]

@@ -67,6 +67,7 @@ _free = _function("ggml_free", None, _pointer)
 _new_tensor = _function("ggml_new_tensor_4d", _pointer, _pointer, ctypes.c_int, *[_long] * 4)
 _mul_mat = _function("ggml_mul_mat", _pointer, _pointer, _pointer, _pointer)
 _cast = _function("ggml_cast", _pointer, _pointer, _pointer, ctypes.c_int)
+_reshape = _function("ggml_reshape_4d", _pointer, _pointer, _pointer, *[_long] * 4)
 _permute = _function("ggml_permute", _pointer, _pointer, _pointer, *[ctypes.c_int] * 4)
 _attention = _function("ggml_flash_attn_ext", _pointer, *[_pointer] * 5, *[ctypes.c_float] * 3)
 _add_sinks = _function("ggml_flash_attn_ext_add_sinks", None, _pointer, _pointer)
@@ -141,6 +142,11 @@ class Graph:
         """Turn a tensor into 32-bit floats."""
         cast: int = _cast(self._context, tensor, Type.F32)
         return cast
+
+    def reshaped(self, tensor: int, *shape: int) -> int:
+        """View a tensor's data in another shape of four dimensions."""
+        view: int = _reshape(self._context, tensor, *shape)
+        return view
 
     def swap_rows_and_heads(self, tensor: int) -> int:
         """View [d, heads, rows, streams] as [d, rows, heads, streams]."""
