@@ -78,6 +78,7 @@ class tile {
     rows         rows_of(int h, const int * active, int n_active, int cell = 0) const;
     matrix       keys(int h, const span & span, int cell = 0) const;
     matrix       values(int h, const span & span, int cell = 0) const;
+    lookahead    cells_of(const ggml_tensor * cache, int h, int64_t cell) const;
     lookahead    ahead(const ggml_tensor * cache, int h, int64_t cell) const;
     void         weigh(int h, const span & span, const int * active, int n_active);
     void         run_few(const span & span, const int * active, int n_active);
@@ -242,6 +243,13 @@ lookahead tile::ahead(const ggml_tensor * cache, int h, int64_t cell) const {
                      start + h * bytes, int64_t(cache->nb[1]), cache->ne[0] * int64_t(sizeof(half)), block};
 }
 
+// A tile of head h's own cells, and the one after it.
+lookahead tile::cells_of(const ggml_tensor * cache, int h, int64_t cell) const {
+    return {
+        reinterpret_cast<const char *>(cells(cache, h, cell)), int64_t(cache->nb[1]),
+        cache->ne[0] * int64_t(sizeof(half)), TILE_CELLS * int64_t(cache->nb[1])};
+}
+
 // Scores of head h of the KV heads become weights; outputs so far are brought to their scale.
 void tile::weigh(int h, const span & span, const int * active, int n_active) {
     const rows rows = rows_of(h, active, n_active);
@@ -287,18 +295,23 @@ void tile::run_few(const span & span, const int * active, int n_active) {
     }
 }
 
+// Head by head. While its keys are turned round memory brings its values, and while these are added up the
+// keys of the head after it.
 void tile::run_many(int h, const span & span, const int * active, int n_active) {
     const rows   rows = rows_of(h, active, n_active);
     const matrix k    = keys(h, span);
     const matrix v    = values(h, span);
-    turn_keys(across_, k.cells, k.stride, dk_, span.n);
+    turn_keys(across_, k.cells, k.stride, dk_, span.n, cells_of(op_->src[2], h, span.first));
     for (int a = 0; a < n_active; ++a) {
         std::fill_n(rows.scores[a], TILE_CELLS, 0.0F);
     }
     add_products(n_active, TILE_CELLS, rows.scores, rows.queries, across_, TILE_CELLS, dk_);
     weigh(h, span, active, n_active);
     widen(wide_, v.cells, v.stride, dv_, span.n);
-    add_products(n_active, dv_, rows.outputs, rows.scores, wide_, dv_, span.n);
+    const bool is_last = h + 1 == n_heads_;
+    add_products(
+        n_active, dv_, rows.outputs, rows.scores, wide_, dv_, span.n,
+        cells_of(op_->src[1], is_last ? 0 : h + 1, is_last ? span.first + TILE_CELLS : span.first));
 }
 
 void tile::run_stretch(const view & view, int64_t stretch) {

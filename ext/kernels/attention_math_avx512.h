@@ -56,11 +56,19 @@ struct lookahead {
     int64_t      share   = 0;  // bytes
     int64_t      further = 0;  // bytes from the next block to the one after it
 
-    void fetch(int64_t cell) const {
+    // What belongs to one of the cells that are worked on.
+    PYL_IN_REGISTERS void fetch(int64_t cell) const {
         constexpr int line = 64;
         for (int64_t i = 0; i < share; i += line) {
             _mm_prefetch(start + cell * stride + i, _MM_HINT_T0);
             _mm_prefetch(start + cell * stride + i + further, _MM_HINT_T1);
+        }
+    }
+
+    // Of a block of sixteen: while the dimensions from d on of its dk are worked on, their share of it.
+    PYL_IN_REGISTERS void fetch(int64_t block, int64_t d, int64_t dk) const {
+        for (int64_t i = d * LANES / dk; i < (d + LANES) * LANES / dk; ++i) {
+            fetch(block + i);
         }
     }
 };
@@ -184,9 +192,7 @@ void score_block(
         sum = _mm512_setzero_ps();
     }
     for (int64_t d = 0; d < dk; d += LANES) {
-        for (int64_t cell = d * LANES / dk; cell < (d + LANES) * LANES / dk; ++cell) {
-            next.fetch(cell);
-        }
+        next.fetch(0, d, dk);
         __m512 block[LANES];
         turn_block(block, keys, stride, d, 0, n_cells);
         for (int i = 0; i < LANES; ++i) {
@@ -216,9 +222,11 @@ inline void score_block(
 }
 
 // across[d][cell] = keys[cell][d]
-inline void turn_keys(float * across, const half * keys, int64_t stride, int64_t dk, int n_cells) {
+inline void turn_keys(
+    float * across, const half * keys, int64_t stride, int64_t dk, int n_cells, const lookahead & next) {
     for (int cell = 0; cell < TILE_CELLS; cell += LANES) {
         for (int64_t d = 0; d < dk; d += LANES) {
+            next.fetch(cell, d, dk);
             __m512 block[LANES];
             turn_block(block, keys, stride, d, cell, n_cells);
             for (int i = 0; i < LANES; ++i) {
