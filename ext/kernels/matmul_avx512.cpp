@@ -41,67 +41,38 @@ void unpack(const bytes & q, __m512i * words) {
 
 // One group of one format, ready to multiply. `scale` counts twice where each half has its own; `offset`
 // is what one unit of the input's sum adds.
-template <typename Packed> struct group_of;
-
-template <> struct group_of<packed_q4_0> {
-    static constexpr bool has_offset = false, has_halves = false;
+template <typename Packed> struct group_of {
+    static constexpr bool has_offset = Packed::has_offset, has_halves = false;
     __m512i               words[WORDS];
     __m512                scale[1], offset;
 
-    group_of(const packed_q4_0 & pack, int) {
+    group_of(const Packed & pack, int) {
         unpack(pack.q, words);
         scale[0] = floats(pack.d);
-    }
-};
-
-template <> struct group_of<packed_q8_0> {
-    static constexpr bool has_offset = false, has_halves = false;
-    __m512i               words[WORDS];
-    __m512                scale[1], offset;
-
-    group_of(const packed_q8_0 & pack, int) {
-        unpack(pack.q, words);
-        scale[0] = floats(pack.d);
-    }
-};
-
-template <> struct group_of<packed_q4_1> {
-    static constexpr bool has_offset = true, has_halves = false;
-    __m512i               words[WORDS];
-    __m512                scale[1], offset;
-
-    group_of(const packed_q4_1 & pack, int) {
-        unpack(pack.q, words);
-        scale[0] = floats(pack.d);
-        offset   = floats(pack.m);
-    }
-};
-
-template <> struct group_of<packed_q4_k> {
-    static constexpr bool has_offset = true, has_halves = false;
-    __m512i               words[WORDS];
-    __m512                scale[1], offset;
-
-    group_of(const packed_q4_k & pack, int g) {
-        const auto & group = pack.groups[g];
-        unpack(group.q, words);
-        scale[0] = _mm512_mul_ps(floats(pack.d), floats(group.scale));
-        offset   = _mm512_fnmadd_ps(floats(pack.dmin), floats(group.min), _mm512_setzero_ps());
-    }
-};
-
-template <> struct group_of<packed_q5_k> {
-    static constexpr bool has_offset = true, has_halves = false;
-    __m512i               words[WORDS];
-    __m512                scale[1], offset;
-
-    group_of(const packed_q5_k & pack, int g) {
-        const auto & group = pack.groups[g];
-        unpack(group.q, words);
-        const __m512i sixteen = _mm512_set1_epi8(16);
-        for (int j = 0; j < WORDS; ++j) {
-            words[j] = _mm512_mask_add_epi8(words[j], _cvtu64_mask64(group.high[j]), words[j], sixteen);
+        if constexpr (has_offset) {
+            offset = floats(pack.m);
         }
+    }
+};
+
+void add_fifth_bits(const four_bits &, __m512i *) {}
+
+void add_fifth_bits(const five_bits & group, __m512i * words) {
+    const __m512i sixteen = _mm512_set1_epi8(16);
+    for (int j = 0; j < WORDS; ++j) {
+        words[j] = _mm512_mask_add_epi8(words[j], _cvtu64_mask64(group.high[j]), words[j], sixteen);
+    }
+}
+
+template <typename Group> struct group_of<packed_k<Group>> {
+    static constexpr bool has_offset = true, has_halves = false;
+    __m512i               words[WORDS];
+    __m512                scale[1], offset;
+
+    group_of(const packed_k<Group> & pack, int g) {
+        const Group & group = pack.groups[g];
+        unpack(group.q, words);
+        add_fifth_bits(group, words);
         scale[0] = _mm512_mul_ps(floats(pack.d), floats(group.scale));
         offset   = _mm512_fnmadd_ps(floats(pack.dmin), floats(group.min), _mm512_setzero_ps());
     }

@@ -74,11 +74,13 @@ uint8_t k_nibble(const uint8_t * qs, int group, int i) {
     return group % 2 == 0 ? qs[group / 2 * GROUP + i] & 15 : qs[group / 2 * GROUP + i] >> 4;
 }
 
-void put(packed_q4_k & target, int row, const block_q4_K & block) {
+// What the formats of four and of five bits have in common.
+template <typename Group, typename Block>
+void put_low(packed_k<Group> & target, int row, const Block & block) {
     target.d[row]    = block.data.data.d;
     target.dmin[row] = block.data.data.dmin;
-    for (int g = 0; g < packed_q4_k::n_groups; ++g) {
-        auto &  group = target.groups[g];
+    for (int g = 0; g < target.n_groups; ++g) {
+        Group & group = target.groups[g];
         uint8_t values[GROUP];
         for (int i = 0; i < GROUP; ++i) {
             values[i] = k_nibble(block.qs, g, i);
@@ -88,19 +90,17 @@ void put(packed_q4_k & target, int row, const block_q4_K & block) {
     }
 }
 
+void put(packed_q4_k & target, int row, const block_q4_K & block) {
+    put_low(target, row, block);
+}
+
 void put(packed_q5_k & target, int row, const block_q5_K & block) {
-    target.d[row]    = block.data.data.d;
-    target.dmin[row] = block.data.data.dmin;
+    put_low(target, row, block);
     for (int g = 0; g < packed_q5_k::n_groups; ++g) {
-        auto &  group = target.groups[g];
-        uint8_t values[GROUP];
         for (int i = 0; i < GROUP; ++i) {
             const uint64_t high = block.qh[i] >> g & 1;
-            values[i]           = k_nibble(block.qs, g, i);
-            group.high[i / 4] |= high << (row * 4 + i % 4);
+            target.groups[g].high[i / 4] |= high << (row * 4 + i % 4);
         }
-        put_scale_and_min(block.scales, g, group.scale[row], group.min[row]);
-        put_nibbles(group.q, row, values);
     }
 }
 

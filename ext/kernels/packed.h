@@ -26,48 +26,49 @@ using bytes = uint8_t[ROWS * GROUP];
 using half = uint16_t;  // IEEE binary16, as its bits
 
 struct packed_q4_0 {
-    static constexpr int n_groups = 1, zero = 8;
-    half                 d[ROWS];
-    nibbles              q;
+    static constexpr int  n_groups = 1, zero = 8;
+    static constexpr bool has_offset = false;
+    half                  d[ROWS];
+    nibbles               q;
 };
 
+// value = d * q + m
 struct packed_q4_1 {
-    static constexpr int n_groups = 1, zero = 0;
-    half                 d[ROWS];
-    half                 m[ROWS];
-    nibbles              q;
+    static constexpr int  n_groups = 1, zero = 0;
+    static constexpr bool has_offset = true;
+    half                  d[ROWS];
+    half                  m[ROWS];
+    nibbles               q;
 };
 
 struct packed_q8_0 {
-    static constexpr int n_groups = 1, zero = 128;
-    half                 d[ROWS];
-    bytes                q;
+    static constexpr int  n_groups = 1, zero = 128;
+    static constexpr bool has_offset = false;
+    half                  d[ROWS];
+    bytes                 q;
+};
+
+struct four_bits {
+    uint8_t scale[ROWS];
+    uint8_t min[ROWS];
+    nibbles q;
+};
+
+// Bit 4r+i of word j is the fifth of value 4j+i of row r.
+struct five_bits : four_bits {
+    uint64_t high[GROUP / 4];
 };
 
 // value = d * scale * q - dmin * min, both of 6 bits, per group
-struct packed_q4_k {
+template <typename Group> struct packed_k {
     static constexpr int n_groups = 8, zero = 0;
     half                 d[ROWS];
     half                 dmin[ROWS];
-    struct {
-        uint8_t scale[ROWS];
-        uint8_t min[ROWS];
-        nibbles q;
-    } groups[n_groups];
+    Group                groups[n_groups];
 };
 
-// As packed_q4_k, with a fifth bit of every value: bit 4r+i of word j belongs to value 4j+i of row r.
-struct packed_q5_k {
-    static constexpr int n_groups = 8, zero = 0;
-    half                 d[ROWS];
-    half                 dmin[ROWS];
-    struct {
-        uint8_t  scale[ROWS];
-        uint8_t  min[ROWS];
-        nibbles  q;
-        uint64_t high[GROUP / 4];
-    } groups[n_groups];
-};
+using packed_q4_k = packed_k<four_bits>;
+using packed_q5_k = packed_k<five_bits>;
 
 // Two scales a group, of 16 values each. The two high bits of value 8p+4s+i are the bits 2(p%4)... of
 // byte 4r+i of `high[s]`: register s, shifted by 2p, serves register 2p+s of values.
