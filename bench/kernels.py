@@ -26,7 +26,7 @@ from pyllama._ext.vocab import Vocab
 if TYPE_CHECKING:
     import argparse
 
-_DEPTHS = (16, 512, 1104)
+_DEPTHS = (16, 512, 1900)
 _STREAMS = (1, 4, 8)
 _CHUNK = 512
 _STEPS = 24
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models.add_argument(parser, default="q4_0")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cells", default="f16", help="type of the KV cache, as f16 or q8_0")
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     rounds: dict[str, list[list[dict[str, float]]]] = {"on": [], "off": []}
     for number in range(args.rounds):
         for side in sorted(rounds, reverse=number % 2 == 1):
-            call = f"kernels.report({str(path)!r}, {side!r}, {args.threads})"
+            call = f"kernels.report({str(path)!r}, {side!r}, {args.threads}, {args.cells!r})"
             command = [sys.executable, "-c", f"from bench import kernels; {call}"]
             run = subprocess.run(command, check=True, capture_output=True, text=True)
             rounds[side].append(json.loads(run.stdout))
@@ -68,7 +69,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     ]
     return {
         "workload": "llama_decode with pyllama's kernels and without",
-        **record.context(path, threads=args.threads, rounds=args.rounds),
+        **record.context(path, threads=args.threads, rounds=args.rounds, cells=args.cells),
         "kernels": backend.use_kernels(),
         "rows": rows,
     }
@@ -77,8 +78,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def table(data: dict[str, Any]) -> str:
     """Return the record as text."""
     place = f"{data['model']}, commit {data['commit']}, {data['machine']['cpu']}"
+    kernels = data["kernels"] or "none for this processor"
     lines = [
-        f"{place}, kernels: {data['kernels'] or 'none for this processor'}; with / without",
+        f"{place}, {data['settings']['cells']} cells, kernels: {kernels}; with / without",
         "",
         "| streams | depth | prefill, tok/s | ratio | decode, ms a step | ratio |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -93,12 +95,13 @@ def table(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def report(path: str, side: str, n_threads: int) -> None:
+def report(path: str, side: str, n_threads: int, cells: str) -> None:
     """Measure one side in this process, and write the rows to standard output as JSON."""
     backend.use_kernels(side == "on")
     options = Options()
     n_ctx = max(_STREAMS) * _N_CTX_SEQ
-    for name, value in {"parallel": max(_STREAMS), "ctx-size": n_ctx, "threads": n_threads}.items():
+    sizes = {"parallel": max(_STREAMS), "ctx-size": n_ctx, "threads": n_threads}
+    for name, value in {**sizes, "cache-type-k": cells, "cache-type-v": cells}.items():
         options.set(f"--{name}", str(value))
     model = Model(path, options)
     n_tokens = Vocab(model).n_tokens

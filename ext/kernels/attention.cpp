@@ -20,6 +20,11 @@ bool is_row_of(const ggml_tensor * tensor, ggml_type type) {
     return tensor->type == type && tensor->nb[0] == ggml_type_size(type) && tensor->ne[0] % 16 == 0;
 }
 
+// ggml keeps whole blocks in a row.
+bool is_cache(const ggml_tensor * tensor) {
+    return is_row_of(tensor, GGML_TYPE_F16) || is_row_of(tensor, GGML_TYPE_Q8_0);
+}
+
 }  // namespace
 
 attention_plan::attention_plan(const ggml_tensor * op, int n_threads) {
@@ -42,10 +47,10 @@ attention_plan::attention_plan(const ggml_tensor * op, int n_threads) {
     n_units  = n_whole * n_splits;
 
     // queries, outputs of a stretch and of all before it, scores, keys turned round, values; of cells
-    // that lie apart: their numbers, keys, values and masks
+    // that lie apart: their numbers, masks, and keys and values of 16 bits at most
     const int64_t n = n_heads * std::min<int64_t>(n_queries, TILE_QUERIES);
     const int64_t apart =
-        divide_up(k->ne[1], 16) * 16 + TILE_CELLS * (n_heads * (dk + dv) + TILE_QUERIES) / 2;
+        divide_up(k->ne[1], 16) * 16 + 16 + TILE_CELLS * (n_heads * (dk + dv) + TILE_QUERIES) / 2;
     scratch_floats = size_t(n * (dk + 2 * part_floats(op) + TILE_CELLS) + TILE_CELLS * (dk + dv) + apart);
     partial_floats = n_splits > 1 ? size_t(n_parts * part_floats(op)) : 0;
 }
@@ -60,9 +65,8 @@ bool is_attention_supported(const ggml_tensor * op) {
     const ggml_tensor * mask = op->src[3];
     float               logit_softcap;
     std::memcpy(&logit_softcap, op->op_params + 2, sizeof(logit_softcap));
-    return logit_softcap == 0.0F && is_row_of(q, GGML_TYPE_F32) && is_row_of(k, GGML_TYPE_F16) &&
-           is_row_of(v, GGML_TYPE_F16) && q->ne[2] % k->ne[2] == 0 && v->ne[2] == k->ne[2] &&
-           k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3] &&
+    return logit_softcap == 0.0F && is_row_of(q, GGML_TYPE_F32) && is_cache(k) && is_cache(v) &&
+           q->ne[2] % k->ne[2] == 0 && v->ne[2] == k->ne[2] && k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3] &&
            (mask == nullptr || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1));
 }
 

@@ -1,4 +1,4 @@
-// Attention over a KV cache of 16-bit cells, for few and for many query rows.
+// Attention over a KV cache of 16-bit cells or of Q8_0, for few and for many query rows.
 
 #pragma once
 

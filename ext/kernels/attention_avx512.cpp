@@ -38,9 +38,15 @@ class tile {
 
     // Where a pool's sequences lie apart: the cells that one sees, in order, and copies of a tile of them.
     int32_t * order_;
-    half *    keys_;
-    half *    values_;
     half *    masks_;
+
+    // Keys or values: the bytes of one head's in a cell, and the copies.
+    struct cache {
+        const ggml_tensor * tensor;
+        int64_t             bytes;
+        char *              copies;
+        bool                is_q8_0;
+    } keys_, values_;
 
     // n cells from `first` on, or copies of such as lie apart.
     struct span {
@@ -56,34 +62,35 @@ class tile {
         float *       outputs[TILE_QUERIES];
     };
 
-    // Keys or values of a KV head.
-    struct matrix {
-        const half * cells;
-        int64_t      stride;
-    };
-
     int64_t head(int h, int i) const { return (kv_head_ + h) * group_ + (first_ + i) % group_; }
     int64_t row(int i) const { return (first_ + i) / group_; }
     int     query(int row) const { return int(std::clamp<int64_t>(row * group_ - first_ % group_, 0, n_)); }
     int64_t n_cells() const { return op_->src[1]->ne[1]; }
-    const half * cells(const ggml_tensor * cache, int h, int64_t cell) const;
+
+    static cache cache_of(const ggml_tensor * t, char * copies) {
+        return {t, int64_t(ggml_row_size(t->type, t->ne[0])), copies, t->type == GGML_TYPE_Q8_0};
+    }
+
+    const char * cells(const cache & cache, int h, int64_t cell) const;
     const half * mask(int i, int64_t cell) const;
     const half * mask(int i, const span & span) const;
-    float        slope(int64_t head) const;
     int64_t      index(int j) const;
     views        all_views() const;
     span         find(const view & view, int64_t first, int64_t end);
     void         copy(const view & view, const int32_t * order, int n);
     int          find_active(const view & view, const span & span, int * active) const;
     rows         rows_of(int h, const int * active, int n_active, int cell = 0) const;
-    matrix       keys(int h, const span & span, int cell = 0) const;
-    matrix       values(int h, const span & span, int cell = 0) const;
-    lookahead    cells_of(const ggml_tensor * cache, int h, int64_t cell) const;
-    lookahead    ahead(const ggml_tensor * cache, int h, int64_t cell) const;
+    lookahead    cells_of(const cache & cache, int h, int64_t cell) const;
+    lookahead    ahead(const cache & cache, int h, int64_t cell) const;
     void         weigh(int h, const span & span, const int * active, int n_active);
-    void         run_few(const span & span, const int * active, int n_active);
-    void         run_many(int h, const span & span, const int * active, int n_active);
     void         run_stretch(const view & view, int64_t stretch);
+
+    template <typename Rows> Rows cells_in(const cache & cache, int h, const span & span, int cell = 0) const;
+    template <typename Keys, typename Values> void run(const span & span, const int * active, int n_active);
+    template <typename Keys, typename Values>
+    void run_few(const span & span, const int * active, int n_active);
+    template <typename Keys, typename Values>
+    void run_many(const span & span, const int * active, int n_active);
 };
 
 tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch)
@@ -109,10 +116,9 @@ tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, fl
     across_         = scores_ + n_all * TILE_CELLS;
     wide_           = across_ + TILE_CELLS * dk_;
     order_          = reinterpret_cast<int32_t *>(wide_ + TILE_CELLS * dv_);
-    keys_           = reinterpret_cast<half *>(order_ + (n_cells() + LANES - 1) / LANES * LANES + LANES);
-    values_         = keys_ + n_heads_ * TILE_CELLS * dk_;
-    masks_          = values_ + n_heads_ * TILE_CELLS * dv_;
-
+    masks_          = reinterpret_cast<half *>(order_ + (n_cells() + LANES - 1) / LANES * LANES + LANES);
+    keys_           = cache_of(op->src[1], reinterpret_cast<char *>(masks_ + TILE_QUERIES * TILE_CELLS));
+    values_         = cache_of(op->src[2], keys_.copies + n_heads_ * TILE_CELLS * keys_.bytes);
     float scale;
     std::memcpy(&scale, op->op_params, sizeof(scale));
     for (int j = 0; j < n_all; ++j) {
@@ -128,10 +134,10 @@ tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, fl
     }
 }
 
-const half * tile::cells(const ggml_tensor * cache, int h, int64_t cell) const {
-    return reinterpret_cast<const half *>(
-        static_cast<const char *>(cache->data) + cell * cache->nb[1] + (kv_head_ + h) * cache->nb[2] +
-        stream_ * cache->nb[3]);
+const char * tile::cells(const cache & cache, int h, int64_t cell) const {
+    const ggml_tensor * t = cache.tensor;
+    return static_cast<const char *>(t->data) + cell * t->nb[1] + (kv_head_ + h) * t->nb[2] +
+           stream_ * t->nb[3];
 }
 
 const half * tile::mask(int i, int64_t cell) const {
@@ -140,19 +146,6 @@ const half * tile::mask(int i, int64_t cell) const {
                         : reinterpret_cast<const half *>(
                               static_cast<const char *>(m->data) + row(i) * m->nb[1] +
                               stream_ % m->ne[3] * m->nb[3] + cell * int64_t(sizeof(half)));
-}
-
-// ALiBi: how strongly the mask, which holds distances, weighs for a head.
-float tile::slope(int64_t head) const {
-    float max_bias;
-    std::memcpy(&max_bias, op_->op_params + 1, sizeof(max_bias));
-    if (max_bias <= 0.0F) {
-        return 1.0F;
-    }
-    const float n_power = std::exp2(std::floor(std::log2(float(op_->src[0]->ne[2]))));
-    const float h       = float(head);
-    return h < n_power ? std::exp2(-max_bias / n_power * (h + 1.0F))
-                       : std::exp2(-max_bias / 2.0F / n_power * (2.0F * (h - n_power) + 1.0F));
 }
 
 const half * tile::mask(int i, const span & span) const {
@@ -180,8 +173,11 @@ tile::span tile::find(const view & view, int64_t first, int64_t end) {
 void tile::copy(const view & view, const int32_t * order, int n) {
     for (int c = 0; c < n; ++c) {
         for (int h = 0; h < n_heads_; ++h) {
-            std::copy_n(cells(op_->src[1], h, order[c]), dk_, keys_ + (h * TILE_CELLS + c) * dk_);
-            std::copy_n(cells(op_->src[2], h, order[c]), dv_, values_ + (h * TILE_CELLS + c) * dv_);
+            for (const cache & cache : {keys_, values_}) {
+                std::copy_n(
+                    cells(cache, h, order[c]), cache.bytes,
+                    cache.copies + (h * TILE_CELLS + c) * cache.bytes);
+            }
         }
         for (int r = view.from; r < view.to; ++r) {
             masks_[r * TILE_CELLS + c] = *mask(query(r), order[c]);
@@ -218,36 +214,27 @@ tile::rows tile::rows_of(int h, const int * active, int n_active, int cell) cons
     return found;
 }
 
-tile::matrix tile::keys(int h, const span & span, int cell) const {
-    const ggml_tensor * k = op_->src[1];
-    return span.is_copied ? matrix{keys_ + (h * TILE_CELLS + cell) * dk_, dk_}
-                          : matrix{cells(k, h, span.first + cell), int64_t(k->nb[1] / sizeof(half))};
-}
-
-tile::matrix tile::values(int h, const span & span, int cell) const {
-    const ggml_tensor * v = op_->src[2];
-    return span.is_copied ? matrix{values_ + (h * TILE_CELLS + cell) * dv_, dv_}
-                          : matrix{cells(v, h, span.first + cell), int64_t(v->nb[1] / sizeof(half))};
+// Head h's part of a span, from one of its cells on.
+template <typename Rows> Rows tile::cells_in(const cache & cache, int h, const span & span, int cell) const {
+    return span.is_copied ? Rows{cache.copies + (h * TILE_CELLS + cell) * cache.bytes, cache.bytes}
+                          : Rows{cells(cache, h, span.first + cell), int64_t(cache.tensor->nb[1])};
 }
 
 // What head h asks for of a block that is read next, by all heads: where the heads of all cells lie side
 // by side, its part of the whole, else its own cells.
-lookahead tile::ahead(const ggml_tensor * cache, int h, int64_t cell) const {
-    const auto   bytes     = int64_t(cache->nb[2]);
-    const auto   block     = int64_t(cache->nb[1]) * LANES;
-    const bool   is_stream = cache->nb[1] == cache->nb[2] * size_t(n_heads_);
-    const char * start     = reinterpret_cast<const char *>(cells(cache, 0, cell));
-    return is_stream
-               ? lookahead{start + h * LANES * bytes, bytes, bytes, block}
-               : lookahead{
-                     start + h * bytes, int64_t(cache->nb[1]), cache->ne[0] * int64_t(sizeof(half)), block};
+lookahead tile::ahead(const cache & cache, int h, int64_t cell) const {
+    const ggml_tensor * t         = cache.tensor;
+    const auto          stride    = int64_t(t->nb[1]);
+    const bool          is_stream = stride == cache.bytes * n_heads_;
+    const char *        start     = cells(cache, 0, cell);
+    return is_stream ? lookahead{start + h * LANES * cache.bytes, cache.bytes, cache.bytes, stride * LANES}
+                     : lookahead{start + h * int64_t(t->nb[2]), stride, cache.bytes, stride * LANES};
 }
 
 // A tile of head h's own cells, and the one after it.
-lookahead tile::cells_of(const ggml_tensor * cache, int h, int64_t cell) const {
-    return {
-        reinterpret_cast<const char *>(cells(cache, h, cell)), int64_t(cache->nb[1]),
-        cache->ne[0] * int64_t(sizeof(half)), TILE_CELLS * int64_t(cache->nb[1])};
+lookahead tile::cells_of(const cache & cache, int h, int64_t cell) const {
+    const auto stride = int64_t(cache.tensor->nb[1]);
+    return {cells(cache, h, cell), stride, cache.bytes, stride * TILE_CELLS};
 }
 
 // Scores of head h of the KV heads become weights; outputs so far are brought to their scale.
@@ -257,7 +244,7 @@ void tile::weigh(int h, const span & span, const int * active, int n_active) {
         const int   i      = active[a];
         float *     output = rows.outputs[a];
         const float factor = avx512::weigh(
-            rows.scores[a], mask(i, span), slope(head(h, i)), span.n, output[dv_], output[dv_ + 1]);
+            rows.scores[a], mask(i, span), slope(op_, head(h, i)), span.n, output[dv_], output[dv_ + 1]);
         if (factor != 1.0F) {
             multiply(output, dv_, factor);
         }
@@ -266,30 +253,30 @@ void tile::weigh(int h, const span & span, const int * active, int n_active) {
 
 // Block by block the keys of all heads, then the values of all: while one block is worked on, in the
 // nearest cache, memory brings the next.
+template <typename Keys, typename Values>
 void tile::run_few(const span & span, const int * active, int n_active) {
-    const ggml_tensor * k = op_->src[1];
-    const ggml_tensor * v = op_->src[2];
     for (int cell = 0; cell < span.n; cell += LANES) {
-        const bool is_last = cell + LANES >= span.n;
+        const int64_t following = span.first + cell + LANES;
+        const bool    is_last   = cell + LANES >= span.n;
         for (int h = 0; h < n_heads_; ++h) {
             const rows      rows = rows_of(h, active, n_active, cell);
-            const matrix    from = keys(h, span, cell);
-            const lookahead next = is_last ? ahead(v, h, span.first) : ahead(k, h, span.first + cell + LANES);
+            const lookahead next = is_last ? ahead(values_, h, span.first) : ahead(keys_, h, following);
             score_block(
-                n_active, rows.scores, rows.queries, from.cells, from.stride, dk_, span.n - cell, next);
+                n_active, rows.scores, rows.queries, cells_in<Keys>(keys_, h, span, cell), dk_, span.n - cell,
+                next);
         }
     }
     for (int h = 0; h < n_heads_; ++h) {
         weigh(h, span, active, n_active);
     }
     for (int cell = 0; cell < span.n; cell += LANES) {
-        const bool is_last = cell + LANES >= span.n;
+        const int64_t following = span.first + cell + LANES;
+        const bool    is_last   = cell + LANES >= span.n;
         for (int h = 0; h < n_heads_; ++h) {
             const rows      rows = rows_of(h, active, n_active, cell);
-            const matrix    from = values(h, span, cell);
-            const lookahead next = ahead(is_last ? k : v, h, span.first + cell + LANES);
+            const lookahead next = ahead(is_last ? keys_ : values_, h, following);
             add_products(
-                n_active, dv_, rows.outputs, rows.scores, from.cells, from.stride,
+                n_active, dv_, rows.outputs, rows.scores, cells_in<Values>(values_, h, span, cell),
                 std::min(LANES, span.n - cell), next);
         }
     }
@@ -297,21 +284,33 @@ void tile::run_few(const span & span, const int * active, int n_active) {
 
 // Head by head. While its keys are turned round memory brings its values, and while these are added up the
 // keys of the head after it.
-void tile::run_many(int h, const span & span, const int * active, int n_active) {
-    const rows   rows = rows_of(h, active, n_active);
-    const matrix k    = keys(h, span);
-    const matrix v    = values(h, span);
-    turn_keys(across_, k.cells, k.stride, dk_, span.n, cells_of(op_->src[2], h, span.first));
-    for (int a = 0; a < n_active; ++a) {
-        std::fill_n(rows.scores[a], TILE_CELLS, 0.0F);
+template <typename Keys, typename Values>
+void tile::run_many(const span & span, const int * active, int n_active) {
+    const float_rows across{reinterpret_cast<char *>(across_), TILE_CELLS * sizeof(float)};
+    const float_rows wide{reinterpret_cast<char *>(wide_), dv_ * int64_t(sizeof(float))};
+    for (int h = 0; h < n_heads_; ++h) {
+        const rows rows    = rows_of(h, active, n_active);
+        const bool is_last = h + 1 == n_heads_;
+        turn_keys(across_, cells_in<Keys>(keys_, h, span), dk_, span.n, cells_of(values_, h, span.first));
+        for (int a = 0; a < n_active; ++a) {
+            std::fill_n(rows.scores[a], TILE_CELLS, 0.0F);
+        }
+        add_products(n_active, TILE_CELLS, rows.scores, rows.queries, across, dk_);
+        weigh(h, span, active, n_active);
+        widen(wide_, cells_in<Values>(values_, h, span), dv_, span.n);
+        add_products(
+            n_active, dv_, rows.outputs, rows.scores, wide, span.n,
+            is_last ? cells_of(keys_, 0, span.first + TILE_CELLS) : cells_of(keys_, h + 1, span.first));
     }
-    add_products(n_active, TILE_CELLS, rows.scores, rows.queries, across_, TILE_CELLS, dk_);
-    weigh(h, span, active, n_active);
-    widen(wide_, v.cells, v.stride, dv_, span.n);
-    const bool is_last = h + 1 == n_heads_;
-    add_products(
-        n_active, dv_, rows.outputs, rows.scores, wide_, dv_, span.n,
-        cells_of(op_->src[1], is_last ? 0 : h + 1, is_last ? span.first + TILE_CELLS : span.first));
+}
+
+template <typename Keys, typename Values>
+void tile::run(const span & span, const int * active, int n_active) {
+    if (n_active > FEW) {
+        run_many<Keys, Values>(span, active, n_active);
+    } else if (n_active > 0) {
+        run_few<Keys, Values>(span, active, n_active);
+    }
 }
 
 void tile::run_stretch(const view & view, int64_t stretch) {
@@ -320,14 +319,12 @@ void tile::run_stretch(const view & view, int64_t stretch) {
         const span span = find(view, first, end);
         int        active[TILE_QUERIES];
         const int  n_active = find_active(view, span, active);
-        if (n_active <= FEW) {
-            if (n_active > 0) {
-                run_few(span, active, n_active);
-            }
-            continue;
-        }
-        for (int h = 0; h < n_heads_; ++h) {
-            run_many(h, span, active, n_active);
+        if (values_.is_q8_0) {
+            keys_.is_q8_0 ? run<q8_0_rows, q8_0_rows>(span, active, n_active)
+                          : run<half_rows, q8_0_rows>(span, active, n_active);
+        } else {
+            keys_.is_q8_0 ? run<q8_0_rows, half_rows>(span, active, n_active)
+                          : run<half_rows, half_rows>(span, active, n_active);
         }
     }
 }

@@ -3,34 +3,21 @@
 
 #pragma once
 
-#include "attention.h"
+#include "attention_rows_avx512.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <immintrin.h>
 
 namespace pyl::kernels::avx512 {
 
-constexpr int LANES = 16;
 constexpr int PANEL = TILE_CELLS / LANES;  // registers of a tile's scores
 constexpr int FEW   = 8;                   // rows whose scores of a block of cells fit into the registers
 constexpr int WIDE  = 6;                   // rows whose sums fit, four registers for each
 
-using half = uint16_t;
-
 constexpr half MASKED = 0xFC00;  // minus infinity
-
-// Out of line, sixteen registers would go through memory.
-#define PYL_IN_REGISTERS inline __attribute__((always_inline))
-
-inline __m512 load(const float * x) {
-    return _mm512_loadu_ps(x);
-}
-
-inline __m512 load(const half * x) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(x)));
-}
 
 // e to the x, for x <= 0; within two units of the last place. Below -150 it is zero.
 inline __m512 exp_negative(__m512 x) {
@@ -46,50 +33,23 @@ inline __m512 exp_negative(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
-// Memory to ask for while a block of cells is worked on: what the next block reads, in the order of its
-// addresses. Heads take turns with a block, so that the processor sees strides where it could see a stream;
-// left to itself it reads a long cache at half of what memory gives. Evenly spread, since more lines at once
-// than a core can wait for hold up the loads of what is there already.
-struct lookahead {
-    const char * start   = nullptr;
-    int64_t      stride  = 0;  // bytes from one cell's share to the next's
-    int64_t      share   = 0;  // bytes
-    int64_t      further = 0;  // bytes from the next block to the one after it
-
-    // What belongs to one of the cells that are worked on.
-    PYL_IN_REGISTERS void fetch(int64_t cell) const {
-        constexpr int line = 64;
-        for (int64_t i = 0; i < share; i += line) {
-            _mm_prefetch(start + cell * stride + i, _MM_HINT_T0);
-            _mm_prefetch(start + cell * stride + i + further, _MM_HINT_T1);
-        }
-    }
-
-    // Of a block of sixteen: while the dimensions from d on of its dk are worked on, their share of it.
-    PYL_IN_REGISTERS void fetch(int64_t block, int64_t d, int64_t dk) const {
-        for (int64_t i = d * LANES / dk; i < (d + LANES) * LANES / dk; ++i) {
-            fetch(block + i);
-        }
-    }
-};
-
-// sums[r][0 ... 16 width - 1] += weights[r][k] * matrix[k][...], for n_rows rows and all k below depth.
-// `stride` is the matrix's, in elements.
-template <int n_rows, int width, typename T>
+// sums[r][0 ... 16 width - 1] += weights[r][k] * matrix[k][column ...], for n_rows rows and all k below
+// depth.
+template <int n_rows, int width, typename Rows>
 void add_products(
-    float * const * sums, const float * const * weights, const T * matrix, int64_t stride, int64_t depth,
+    float * const * sums, const float * const * weights, const Rows & matrix, int64_t column, int64_t depth,
     const lookahead & next) {
     __m512 total[n_rows][width];
     for (int r = 0; r < n_rows; ++r) {
         for (int j = 0; j < width; ++j) {
-            total[r][j] = load(sums[r] + j * LANES);
+            total[r][j] = load(sums[r] + column + j * LANES);
         }
     }
     for (int64_t k = 0; k < depth; ++k) {
         next.fetch(k);
         __m512 row[width];
         for (int j = 0; j < width; ++j) {
-            row[j] = load(matrix + k * stride + j * LANES);
+            row[j] = matrix.load(k, column + j * LANES);
         }
         for (int r = 0; r < n_rows; ++r) {
             const __m512 weight = _mm512_set1_ps(weights[r][k]);
@@ -100,45 +60,39 @@ void add_products(
     }
     for (int r = 0; r < n_rows; ++r) {
         for (int j = 0; j < width; ++j) {
-            _mm512_storeu_ps(sums[r] + j * LANES, total[r][j]);
+            _mm512_storeu_ps(sums[r] + column + j * LANES, total[r][j]);
         }
     }
 }
 
-template <int width, typename T>
+template <int width, typename Rows>
 void add_products(
-    int n_rows, float * const * sums, const float * const * weights, const T * matrix, int64_t stride,
+    int n_rows, float * const * sums, const float * const * weights, const Rows & matrix, int64_t column,
     int64_t depth, const lookahead & next) {
     switch (n_rows) {
-        case 6: return add_products<6, width>(sums, weights, matrix, stride, depth, next);
-        case 5: return add_products<5, width>(sums, weights, matrix, stride, depth, next);
-        case 4: return add_products<4, width>(sums, weights, matrix, stride, depth, next);
-        case 3: return add_products<3, width>(sums, weights, matrix, stride, depth, next);
-        case 2: return add_products<2, width>(sums, weights, matrix, stride, depth, next);
-        case 1: return add_products<1, width>(sums, weights, matrix, stride, depth, next);
+        case 6: return add_products<6, width>(sums, weights, matrix, column, depth, next);
+        case 5: return add_products<5, width>(sums, weights, matrix, column, depth, next);
+        case 4: return add_products<4, width>(sums, weights, matrix, column, depth, next);
+        case 3: return add_products<3, width>(sums, weights, matrix, column, depth, next);
+        case 2: return add_products<2, width>(sums, weights, matrix, column, depth, next);
+        case 1: return add_products<1, width>(sums, weights, matrix, column, depth, next);
     }
 }
 
 // The same for any number of rows and any multiple of sixteen columns.
-template <typename T>
+template <typename Rows>
 void add_products(
-    int n_rows, int64_t n_columns, float * const * sums, const float * const * weights, const T * matrix,
-    int64_t stride, int64_t depth, const lookahead & next = {}) {
+    int n_rows, int64_t n_columns, float * const * sums, const float * const * weights, const Rows & matrix,
+    int64_t depth, const lookahead & next = {}) {
     for (int r = 0; r < n_rows; r += WIDE) {
-        const int  n = std::min(WIDE, n_rows - r);
-        float *    columns[WIDE];
-        int64_t    c  = 0;
-        const auto at = [&](int64_t column) {
-            std::transform(sums + r, sums + r + n, columns, [=](float * sum) { return sum + column; });
-            return columns;
-        };
+        const int  n    = std::min(WIDE, n_rows - r);
+        int64_t    c    = 0;
+        const auto once = [&] { return r + c == 0 ? next : lookahead(); };
         for (; c + TILE_CELLS <= n_columns; c += TILE_CELLS) {
-            add_products<PANEL>(
-                n, at(c), weights + r, matrix + c, stride, depth, r + c == 0 ? next : lookahead());
+            add_products<PANEL>(n, sums + r, weights + r, matrix, c, depth, once());
         }
         for (; c < n_columns; c += LANES) {
-            add_products<1>(
-                n, at(c), weights + r, matrix + c, stride, depth, r + c == 0 ? next : lookahead());
+            add_products<1>(n, sums + r, weights + r, matrix, c, depth, once());
         }
     }
 }
@@ -172,10 +126,10 @@ PYL_IN_REGISTERS void transpose(__m512 * x) {
 }
 
 // block[i] = element d+i of sixteen keys; cells after the last repeat it.
-PYL_IN_REGISTERS void turn_block(
-    __m512 * block, const half * keys, int64_t stride, int64_t d, int cell, int n_cells) {
+template <typename Rows>
+PYL_IN_REGISTERS void turn_block(__m512 * block, const Rows & keys, int64_t d, int cell, int n_cells) {
     for (int i = 0; i < LANES; ++i) {
-        block[i] = load(keys + std::min(cell + i, n_cells - 1) * stride + d);
+        block[i] = keys.load(std::min(cell + i, n_cells - 1), d);
     }
     transpose(block);
 }
@@ -183,10 +137,10 @@ PYL_IN_REGISTERS void turn_block(
 // scores[r][cell] = queries[r] . keys[cell] for a block of sixteen cells, of which there are n_cells, with
 // the keys turned round on the way: a few queries need them but once. The sums are made in the same order
 // as those of many queries, to the last bit.
-template <int n_rows>
+template <int n_rows, typename Rows>
 void score_block(
-    float * const * scores, const float * const * queries, const half * keys, int64_t stride, int64_t dk,
-    int n_cells, const lookahead & next) {
+    float * const * scores, const float * const * queries, const Rows & keys, int64_t dk, int n_cells,
+    const lookahead & next) {
     __m512 sums[n_rows];
     for (auto & sum : sums) {
         sum = _mm512_setzero_ps();
@@ -194,7 +148,7 @@ void score_block(
     for (int64_t d = 0; d < dk; d += LANES) {
         next.fetch(0, d, dk);
         __m512 block[LANES];
-        turn_block(block, keys, stride, d, 0, n_cells);
+        turn_block(block, keys, d, 0, n_cells);
         for (int i = 0; i < LANES; ++i) {
             for (int r = 0; r < n_rows; ++r) {
                 sums[r] = _mm512_fmadd_ps(_mm512_set1_ps(queries[r][d + i]), block[i], sums[r]);
@@ -206,29 +160,30 @@ void score_block(
     }
 }
 
-inline void score_block(
-    int n_rows, float * const * scores, const float * const * queries, const half * keys, int64_t stride,
-    int64_t dk, int n_cells, const lookahead & next) {
+template <typename Rows>
+void score_block(
+    int n_rows, float * const * scores, const float * const * queries, const Rows & keys, int64_t dk,
+    int n_cells, const lookahead & next) {
     switch (n_rows) {
-        case 8: return score_block<8>(scores, queries, keys, stride, dk, n_cells, next);
-        case 7: return score_block<7>(scores, queries, keys, stride, dk, n_cells, next);
-        case 6: return score_block<6>(scores, queries, keys, stride, dk, n_cells, next);
-        case 5: return score_block<5>(scores, queries, keys, stride, dk, n_cells, next);
-        case 4: return score_block<4>(scores, queries, keys, stride, dk, n_cells, next);
-        case 3: return score_block<3>(scores, queries, keys, stride, dk, n_cells, next);
-        case 2: return score_block<2>(scores, queries, keys, stride, dk, n_cells, next);
-        case 1: return score_block<1>(scores, queries, keys, stride, dk, n_cells, next);
+        case 8: return score_block<8>(scores, queries, keys, dk, n_cells, next);
+        case 7: return score_block<7>(scores, queries, keys, dk, n_cells, next);
+        case 6: return score_block<6>(scores, queries, keys, dk, n_cells, next);
+        case 5: return score_block<5>(scores, queries, keys, dk, n_cells, next);
+        case 4: return score_block<4>(scores, queries, keys, dk, n_cells, next);
+        case 3: return score_block<3>(scores, queries, keys, dk, n_cells, next);
+        case 2: return score_block<2>(scores, queries, keys, dk, n_cells, next);
+        case 1: return score_block<1>(scores, queries, keys, dk, n_cells, next);
     }
 }
 
 // across[d][cell] = keys[cell][d]
-inline void turn_keys(
-    float * across, const half * keys, int64_t stride, int64_t dk, int n_cells, const lookahead & next) {
+template <typename Rows>
+void turn_keys(float * across, const Rows & keys, int64_t dk, int n_cells, const lookahead & next) {
     for (int cell = 0; cell < TILE_CELLS; cell += LANES) {
         for (int64_t d = 0; d < dk; d += LANES) {
             next.fetch(cell, d, dk);
             __m512 block[LANES];
-            turn_block(block, keys, stride, d, cell, n_cells);
+            turn_block(block, keys, d, cell, n_cells);
             for (int i = 0; i < LANES; ++i) {
                 _mm512_storeu_ps(across + (d + i) * TILE_CELLS + cell, block[i]);
             }
@@ -236,10 +191,10 @@ inline void turn_keys(
     }
 }
 
-inline void widen(float * wide, const half * values, int64_t stride, int64_t dv, int n_cells) {
+template <typename Rows> void widen(float * wide, const Rows & values, int64_t dv, int n_cells) {
     for (int cell = 0; cell < n_cells; ++cell) {
         for (int64_t d = 0; d < dv; d += LANES) {
-            _mm512_storeu_ps(wide + cell * dv + d, load(values + cell * stride + d));
+            _mm512_storeu_ps(wide + cell * dv + d, values.load(cell, d));
         }
     }
 }
@@ -284,6 +239,19 @@ inline int append(int32_t * order, int64_t cell, uint32_t seen) {
     const __m512i cells = _mm512_add_epi32(count, _mm512_set1_epi32(int(cell)));
     _mm512_storeu_si512(order, _mm512_maskz_compress_epi32(__mmask16(seen), cells));
     return __builtin_popcount(seen);
+}
+
+// ALiBi: how strongly the mask, which holds distances, weighs for a head.
+inline float slope(const ggml_tensor * op, int64_t head) {
+    float max_bias;
+    std::memcpy(&max_bias, op->op_params + 1, sizeof(max_bias));
+    if (max_bias <= 0.0F) {
+        return 1.0F;
+    }
+    const float n_power = std::exp2(std::floor(std::log2(float(op->src[0]->ne[2]))));
+    const float h       = float(head);
+    return h < n_power ? std::exp2(-max_bias / n_power * (h + 1.0F))
+                       : std::exp2(-max_bias / 2.0F / n_power * (2.0F * (h - n_power) + 1.0F));
 }
 
 // The running softmax of one query: scores become weights, relative to the greatest score so far.

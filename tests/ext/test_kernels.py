@@ -102,8 +102,22 @@ SHAPES = {
 def test_attention_is_that_of_32_bits(shape: Shape, n_threads: int) -> None:
     """As ggml's plainest code does it over cells of 32 bits; over 16, it adds up in 16."""
     attention = Attention(shape)
-    exact = attention.compute(cells=Type.F32, is_reference=True)
+    exact = attention.compute(are_floats=True, is_reference=True)
     assert distance(attention.compute(n_threads=n_threads), exact) < 3e-6
+    assert distance(attention.compute(is_reference=True), exact) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [(Type.Q8_0, Type.Q8_0), (Type.Q8_0, Type.F16), (Type.F16, Type.Q8_0)],
+    ids=["both", "keys", "values"],
+)
+@pytest.mark.parametrize("name", ["stretches", "a few rows", "a prompt", "wide heads"])
+def test_attention_over_cells_of_8_bits_is_that_of_32(name: str, keys: Type, values: Type) -> None:
+    """Of the numbers that the cells stand for; ggml rounds the queries as well."""
+    attention = Attention(SHAPES[name], keys, values)
+    exact = attention.compute(are_floats=True, is_reference=True)
+    assert distance(attention.compute(n_threads=3), exact) < 3e-6
     assert distance(attention.compute(is_reference=True), exact) > 1e-4
 
 
@@ -131,12 +145,13 @@ POOLS = {
 }
 
 
+@pytest.mark.parametrize("cells", [Type.F16, Type.Q8_0], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("shape", POOLS.values(), ids=POOLS)
-def test_sequences_of_one_beginning_attend_as_alone(shape: PoolShape) -> None:
+def test_sequences_of_one_beginning_attend_as_alone(shape: PoolShape, cells: Type) -> None:
     """In a pool, computed in one step: right, and to the last bit what each gets by itself."""
-    attention = Attention(shape)
+    attention = Attention(shape, cells, cells)
     together = attention.compute(n_threads=3)
-    exact = attention.compute(cells=Type.F32, is_reference=True)
+    exact = attention.compute(are_floats=True, is_reference=True)
     assert distance(together, exact) < 3e-6
     size = shape.dv * shape.heads
     for row in {0, shape.rows // 2, shape.rows - 1}:

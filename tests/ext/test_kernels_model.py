@@ -20,25 +20,26 @@ needs_kernels = pytest.mark.skipif(
 )
 
 
-def opened(model_path: Path, layout: str) -> Iterator[Driver]:
+def opened(model_path: Path, layout: str, cells: str) -> Iterator[Driver]:
     """Room for four sequences of 1,024 tokens, several stretches of attention, and two threads."""
     sizes = {"ctx-size": 4096, "batch-size": 2048, "ubatch-size": 512, "threads": 2}
     changes = ((f"--{name}", str(size)) for name, size in sizes.items())
-    driver = Driver.of(load(model_path, (layout,), *changes))
+    types = (("--cache-type-k", cells), ("--cache-type-v", cells))
+    driver = Driver.of(load(model_path, (layout,), *changes, *types))
     yield driver
     driver.context.close()
 
 
-@pytest.fixture(scope="module")
-def slots(model_path: Path) -> Iterator[Driver]:
+@pytest.fixture(scope="module", params=["f16", "q8_0"])
+def slots(model_path: Path, request: pytest.FixtureRequest) -> Iterator[Driver]:
     """Each sequence has cells of its own."""
-    yield from opened(model_path, "--no-kv-unified")
+    yield from opened(model_path, "--no-kv-unified", request.param)
 
 
-@pytest.fixture(scope="module")
-def pool(model_path: Path) -> Iterator[Driver]:
+@pytest.fixture(scope="module", params=["f16", "q8_0"])
+def pool(model_path: Path, request: pytest.FixtureRequest) -> Iterator[Driver]:
     """All sequences share one range of cells."""
-    yield from opened(model_path, "--kv-unified")
+    yield from opened(model_path, "--kv-unified", request.param)
 
 
 @needs_kernels
@@ -77,14 +78,16 @@ def test_a_place_in_the_pool_changes_no_bit(pool: Driver, tokens: list[int], len
     pool.memory.clear()
     together = pool.run((text[9:50], 0, 2), (prompt, 0, 0), (other, 0, 1))
     assert together[1] == whole
-    # Its beginning is another's, and what follows lies behind a third one's cells.
+    # Its beginning is another's, who goes on with it in the same step, and what follows lies behind
+    # a third one's cells.
     cut = length // 2
     pool.memory.clear()
     pool.run((text[5:20], 0, 3))
     pool.run((prompt[:cut], 0, 2))
     pool.run((other, 0, 1))
     pool.memory.seq_cp(2, 0, 0, cut)
-    assert pool.run((prompt, cut, 0), (text[5:21], 15, 3))[0] == whole
+    again = (prompt[:cut] + text[30:70], cut, 2)
+    assert pool.run(again, (prompt, cut, 0), (text[5:21], 15, 3))[1] == whole
 
 
 _SWITCHED_OFF = """

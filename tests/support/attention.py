@@ -75,14 +75,16 @@ class PoolShape(Shape):
 
 
 class Attention:
-    """One attention's data."""
+    """One attention's data, in cells of the types that are given."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, keys: Type = Type.F16, values: Type = Type.F16) -> None:
         s = self.shape = shape
         self.queries = drawn(s.dk * s.heads * s.rows * s.streams, seed=6, width=3.0)
         n_cells = s.kv_heads * s.cells * s.streams
-        self.keys = ggml.halves(drawn(s.dk * n_cells, seed=7))
-        self.values = ggml.halves(drawn(s.dv * n_cells, seed=8))
+        self.stored = [
+            (kind, width, ggml.quantised(kind, drawn(width * n_cells, seed), width))
+            for kind, width, seed in ((keys, s.dk, 7), (values, s.dv, 8))
+        ]
         self.sinks = drawn(s.heads, seed=9)
 
     def compute(
@@ -90,12 +92,12 @@ class Attention:
         rows: range | None = None,
         *,
         n_threads: int = 1,
-        cells: Type = Type.F16,
+        are_floats: bool = False,
         is_reference: bool = False,
     ) -> array[float]:
         """Attend with some rows alone: [row][head][d], streams one after the other.
 
-        Cells of 32 bits hold the same numbers, and ggml adds them up in 32 bits.
+        Cells may be ``are_floats``: the same numbers in 32 bits, which ggml adds up in 32 bits.
         """
         s = self.shape
         rows = rows or range(s.rows)
@@ -113,15 +115,18 @@ class Attention:
             for cell in range(s.cells)
         ]
         with graphs("") as (graph,):
-            result = self._build(graph, asked, ggml.halves(mask), len(rows), cells)
+            result = self._build(graph, asked, ggml.halves(mask), len(rows), are_floats=are_floats)
             return graph.compute(result, n_threads=n_threads, is_reference=is_reference)
 
     def _build(
-        self, graph: Graph, asked: list[float], mask: bytes, n_rows: int, cells: Type
+        self, graph: Graph, asked: list[float], mask: bytes, n_rows: int, *, are_floats: bool
     ) -> int:
         s = self.shape
         queries = graph.tensor(Type.F32, s.dk, s.heads, n_rows, s.streams)
-        keys, values = (self._cells(graph, cells, width) for width in (s.dk, s.dv))
+        keys, values = (
+            self._cells(graph, Type.F32 if are_floats else kind, width)
+            for kind, width, _ in self.stored
+        )
         hidden = graph.tensor(Type.F16, s.cells, n_rows, 1, s.streams)
         sinks = graph.tensor(Type.F32, s.heads) if s.has_sinks else 0
         asking, seen, given = map(graph.swap_rows_and_heads, (queries, keys, values))
@@ -131,8 +136,8 @@ class Attention:
         )
         graph.allocate()
         ggml.write_floats(queries, asked)
-        for tensor, data in ((keys, self.keys), (values, self.values)):
-            ggml.write(tensor, data if cells is Type.F16 else ggml.floats(data))
+        for tensor, (kind, _, data) in zip((keys, values), self.stored, strict=True):
+            ggml.write(tensor, ggml.floats(kind, data) if are_floats else data)
         ggml.write(hidden, mask)
         if sinks:
             ggml.write_floats(sinks, self.sinks)

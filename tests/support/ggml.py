@@ -225,9 +225,13 @@ def halves(values: Sequence[float]) -> bytes:
     return data.raw
 
 
-def floats(data: bytes) -> bytes:
-    """Widen numbers of 16 bits."""
-    return array("f", struct.unpack(f"{len(data) // 2}e", data)).tobytes()
+def floats(kind: Type, data: bytes) -> bytes:
+    """Widen numbers of 16 bits, or of Q8_0: a scale of 16 bits before each 32 numbers."""
+    if kind is Type.F16:
+        return array("f", struct.unpack(f"{len(data) // 2}e", data)).tobytes()
+    assert kind is Type.Q8_0
+    blocks = struct.iter_unpack("<e32b", data)
+    return array("f", (scale * q for scale, *qs in blocks for q in qs)).tobytes()
 
 
 def quantised(kind: Type, values: Sequence[float], n_columns: int) -> bytes:
