@@ -46,12 +46,23 @@ attention_plan::attention_plan(const ggml_tensor * op, int n_threads) {
     n_splits = is_cut ? n_stretches : 1;
     n_units  = n_whole * n_splits;
 
-    // queries, outputs of a stretch and of all before it, scores, keys turned round, values; of cells
-    // that lie apart: their numbers, masks, and keys and values of 16 bits at most
+    const auto place = [&](int64_t floats) {
+        const size_t start = scratch.size;
+        scratch.size += size_t(floats);
+        return start;
+    };
     const int64_t n = n_heads * std::min<int64_t>(n_queries, TILE_QUERIES);
-    const int64_t apart =
-        divide_up(k->ne[1], 16) * 16 + 16 + TILE_CELLS * (n_heads * (dk + dv) + TILE_QUERIES) / 2;
-    scratch_floats = size_t(n * (dk + 2 * part_floats(op) + TILE_CELLS) + TILE_CELLS * (dk + dv) + apart);
+    scratch.queries = place(n * dk);
+    scratch.outputs = place(n * part_floats(op));
+    scratch.before  = place(n * part_floats(op));
+    scratch.scores  = place(n * TILE_CELLS);
+    scratch.across  = place(TILE_CELLS * dk);
+    scratch.wide    = place(TILE_CELLS * dv);
+    // A register's worth is written at the end, however few of its numbers count.
+    scratch.order  = place(divide_up(k->ne[1], 16) * 16 + 16);
+    scratch.masks  = place(TILE_QUERIES * TILE_CELLS / 2);
+    scratch.keys   = place(n_heads * TILE_CELLS / 4 * int64_t(ggml_row_size(k->type, dk)));
+    scratch.values = place(n_heads * TILE_CELLS / 4 * int64_t(ggml_row_size(op->src[2]->type, dv)));
     partial_floats = n_splits > 1 ? size_t(n_parts * part_floats(op)) : 0;
 }
 

@@ -20,6 +20,13 @@ constexpr int TILE_QUERIES = 64;
 // either on where they are.
 constexpr int STRETCH = 256;
 
+// Where a thread's scratch memory holds what a tile works on: floats from its start, each place aligned to 64
+// bytes. The last four are for a pool's cells that lie apart: their numbers, and copies.
+struct attention_scratch {
+    size_t queries, outputs, before, scores, across, wide, order, masks, keys, values;
+    size_t size = 0;
+};
+
 // How one GGML_OP_FLASH_ATTN_EXT is cut into units of work, of which any thread takes any.
 //
 // A unit is a tile of queries of one stream. Where a KV head has many queries, as in prompts, they are
@@ -34,8 +41,8 @@ struct attention_plan {
     int64_t n_splits;   // stretches that are units of their own; 1 where a unit takes them all
     int64_t n_units;
 
-    size_t scratch_floats;  // of one thread
-    size_t partial_floats;  // of all units together: none where n_splits is 1
+    attention_scratch scratch;         // of one thread
+    size_t            partial_floats;  // of all units together: none where n_splits is 1
 
     attention_plan(const ggml_tensor * op, int n_threads);
 };
@@ -44,7 +51,7 @@ struct attention_plan {
 bool is_attention_supported(const ggml_tensor * op);
 
 // One unit. Where the stretches are units, its outputs go to `partials`, which has plan.partial_floats;
-// else they are the operation's. `scratch` has plan.scratch_floats. Both are aligned to 64 bytes.
+// else they are the operation's. `scratch` has plan.scratch.size. Both are aligned to 64 bytes.
 void attention_unit_avx512(
     const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch, float * partials);
 

@@ -67,8 +67,10 @@ class tile {
     int     query(int row) const { return int(std::clamp<int64_t>(row * group_ - first_ % group_, 0, n_)); }
     int64_t n_cells() const { return op_->src[1]->ne[1]; }
 
-    static cache cache_of(const ggml_tensor * t, char * copies) {
-        return {t, int64_t(ggml_row_size(t->type, t->ne[0])), copies, t->type == GGML_TYPE_Q8_0};
+    static cache cache_of(const ggml_tensor * t, float * copies) {
+        return {
+            t, int64_t(ggml_row_size(t->type, t->ne[0])), reinterpret_cast<char *>(copies),
+            t->type == GGML_TYPE_Q8_0};
     }
 
     const char * cells(const cache & cache, int h, int64_t cell) const;
@@ -109,16 +111,17 @@ tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, fl
     n_heads_              = int(std::min(plan.n_heads, op->src[1]->ne[2] - kv_head_));
 
     const int n_all = n_ * n_heads_;
-    queries_        = scratch;
-    outputs_        = queries_ + n_all * dk_;
-    before_         = outputs_ + n_all * part_;
-    scores_         = before_ + n_all * part_;
-    across_         = scores_ + n_all * TILE_CELLS;
-    wide_           = across_ + TILE_CELLS * dk_;
-    order_          = reinterpret_cast<int32_t *>(wide_ + TILE_CELLS * dv_);
-    masks_          = reinterpret_cast<half *>(order_ + (n_cells() + LANES - 1) / LANES * LANES + LANES);
-    keys_           = cache_of(op->src[1], reinterpret_cast<char *>(masks_ + TILE_QUERIES * TILE_CELLS));
-    values_         = cache_of(op->src[2], keys_.copies + n_heads_ * TILE_CELLS * keys_.bytes);
+    queries_        = scratch + plan.scratch.queries;
+    outputs_        = scratch + plan.scratch.outputs;
+    before_         = scratch + plan.scratch.before;
+    scores_         = scratch + plan.scratch.scores;
+    across_         = scratch + plan.scratch.across;
+    wide_           = scratch + plan.scratch.wide;
+    order_          = reinterpret_cast<int32_t *>(scratch + plan.scratch.order);
+    masks_          = reinterpret_cast<half *>(scratch + plan.scratch.masks);
+    keys_           = cache_of(op->src[1], scratch + plan.scratch.keys);
+    values_         = cache_of(op->src[2], scratch + plan.scratch.values);
+
     float scale;
     std::memcpy(&scale, op->op_params, sizeof(scale));
     for (int j = 0; j < n_all; ++j) {

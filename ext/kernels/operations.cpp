@@ -118,7 +118,7 @@ bool attention_traits::work_size(int n_threads, const ggml_tensor * op, size_t &
     const attention_plan plan(op, n_threads);
     // More than ggml's own code takes of it, which computes the operation where the reference is asked for.
     size = 64 + align(plan.partial_floats * sizeof(float)) +
-           size_t(n_threads) * align(plan.scratch_floats * sizeof(float));
+           size_t(n_threads) * align(plan.scratch.size * sizeof(float));
     return true;
 }
 
@@ -130,7 +130,7 @@ bool attention_traits::compute_forward(ggml_compute_params * params, ggml_tensor
     auto * const         partials = static_cast<float *>(aligned(params->wdata));
     auto * const         scratch  = reinterpret_cast<float *>(
         reinterpret_cast<char *>(partials) + align(plan.partial_floats * sizeof(float)) +
-        size_t(params->ith) * align(plan.scratch_floats * sizeof(float)));
+        size_t(params->ith) * align(plan.scratch.size * sizeof(float)));
     backend().gather(params);
     backend().share(params, plan.n_units, [&](int64_t unit) {
         attention_unit_avx512(op, plan, unit, scratch, partials);
