@@ -11,9 +11,7 @@ from tests.support import ggml
 from tests.support.attention import Attention, PoolShape, Shape, distance, drawn
 from tests.support.ggml import PACKED, Type, graphs
 
-pytestmark = pytest.mark.skipif(
-    not ggml.has_packed_weights(), reason="no kernels of pyllama's for this processor"
-)
+pytestmark = ggml.needs_kernels
 
 TYPES = [Type.Q4_0, Type.Q4_1, Type.Q8_0, Type.Q4_K, Type.Q5_K, Type.Q6_K]
 

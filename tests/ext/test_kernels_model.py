@@ -13,11 +13,7 @@ from typing import Any
 import pytest
 
 from tests.ext.native import Driver, load
-from tests.support import ggml
-
-needs_kernels = pytest.mark.skipif(
-    not ggml.has_packed_weights(), reason="no kernels of pyllama's for this processor"
-)
+from tests.support.ggml import needs_kernels
 
 
 def opened(model_path: Path, layout: str, cells: str) -> Iterator[Driver]:

@@ -68,10 +68,13 @@ class PoolShape(Shape):
         """Each sequence's last cells are those of its rows: a row sees them up to its own."""
         del stream
         each = self.rows // self.sequences
-        own = range(self.shared, self.cells)
-        mine = [c for c in own if (c - self.shared) // self.turn % self.sequences == row // each]
-        last = mine[row % each - each]
-        return cell < self.shared or (cell in mine and cell <= last)
+        sequence = row // each
+        turns, rest = divmod(self.cells - self.shared, self.turn * self.sequences)
+        n_own = turns * self.turn + min(max(rest - sequence * self.turn, 0), self.turn)
+        turn, place = divmod(cell - self.shared, self.turn)
+        number = turn // self.sequences * self.turn + place
+        is_own = turn % self.sequences == sequence
+        return cell < self.shared or (is_own and number < n_own - each + row % each + 1)
 
 
 class Attention:

@@ -11,6 +11,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pyllama._ext import backend
 
 LIBRARIES = Path(backend.__file__).parents[1] / "lib"
@@ -118,6 +120,11 @@ def _buffer_types() -> dict[str, int]:
             break
         found[_buffer_type_name(extra[i]).decode()] = extra[i]
     return found
+
+
+needs_kernels = pytest.mark.skipif(
+    not has_packed_weights(), reason="no kernels of pyllama's for this processor"
+)
 
 
 class Graph:
