@@ -23,11 +23,17 @@ cdef extern from "bridge.h" nogil:
     char * pyl_options_values(const pyl_options * options)
     int32_t pyl_options_n_draft(const pyl_options * options)
 
+    ctypedef struct pyl_threads
+    pyl_threads * pyl_threads_new(
+        const pyl_options * options, int32_t n_threads, int32_t n_threads_batch)
+    void pyl_threads_attach(const pyl_threads * threads, llama_context * ctx)
+    void pyl_threads_free(pyl_threads * threads)
+
     llama_model * pyl_model_load(pyl_options * options, const char * path)
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
         uint32_t n_draft_rows, bint embeddings, ggml_abort_callback abort_callback,
-        void * abort_data)
+        void * abort_data, pyl_threads ** threads)
     uint32_t pyl_n_outputs_max(const llama_model * model, uint32_t n_seq_max)
     bint pyl_decode(llama_context * ctx, const llama_batch * batch, int32_t * status)
     bint pyl_tokenize(

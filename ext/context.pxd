@@ -1,3 +1,4 @@
+from pyllama._ext.bridge cimport pyl_threads
 from pyllama._ext.llama cimport llama_context
 from pyllama._ext.model cimport Model
 from pyllama._ext.options cimport Options
@@ -5,6 +6,7 @@ from pyllama._ext.options cimport Options
 
 cdef class Context:
     cdef llama_context * ptr
+    cdef pyl_threads * _threads
     cdef Model model
     cdef Options options
     cdef int _abort

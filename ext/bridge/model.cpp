@@ -2,9 +2,9 @@
 #include "guard.h"
 #include "host_memory.h"
 #include "options.h"
-#include "passing_thread.h"
 
 #include "fit.h"
+#include "llama-cpp.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -51,7 +51,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path) {
 
 llama_context * pyl_context_new(
     pyl_options * options, llama_model * model, uint32_t n_ctx_default, uint32_t n_draft_rows,
-    bool embeddings, ggml_abort_callback abort_callback, void * abort_data) {
+    bool embeddings, ggml_abort_callback abort_callback, void * abort_data, pyl_threads ** threads) {
     return pyl::guarded(static_cast<llama_context *>(nullptr), [&] {
         // Options that loaded the model carry what the fit to the devices made of them.
         auto cparams = options->is_loaded ? options->cparams : common_context_params_to_llama(options->params);
@@ -64,14 +64,19 @@ llama_context * pyl_context_new(
         cparams.n_outputs_max       = embeddings ? 0 : pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
-        llama_context * ctx         = llama_init_from_model(model, cparams);
+        llama_context_ptr ctx(llama_init_from_model(model, cparams));
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
         }
-        if (options->params.warmup && !llama_model_has_encoder(model)) {
-            pyl::on_passing_thread([&] { warm_up(ctx, model); });
+        *threads = pyl_threads_new(options, llama_n_threads(ctx.get()), llama_n_threads_batch(ctx.get()));
+        if (*threads == nullptr) {
+            throw std::runtime_error(pyl::last_error());
         }
-        return ctx;
+        pyl_threads_attach(*threads, ctx.get());
+        if (options->params.warmup && !llama_model_has_encoder(model)) {
+            warm_up(ctx.get(), model);
+        }
+        return ctx.release();
     });
 }
 

@@ -1,30 +1,17 @@
 #include "worker_pool.h"
 
 #include "guard.h"
+#include "process.h"
 
 #include <algorithm>
 #include <stdexcept>
 #include <system_error>
-
-#if defined(_WIN32)
-#    include <process.h>
-#else
-#    include <unistd.h>
-#endif
 
 namespace pyl {
 
 namespace {
 
 constexpr int MAX_THREADS = 64;
-
-int process_id() {
-#if defined(_WIN32)
-    return _getpid();
-#else
-    return static_cast<int>(getpid());
-#endif
-}
 
 }  // namespace
 

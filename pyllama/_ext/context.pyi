@@ -109,9 +109,10 @@ class Context:
 
         Raises:
             ValueError: a number is below 1.
+            NativeError: the threads could not be started.
             RuntimeError: the context is closed.
 
-        Source: ``llama_set_n_threads``.
+        Source: ``llama_set_n_threads``, ``ggml_threadpool_new``.
         """
 
     @property

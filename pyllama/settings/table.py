@@ -22,6 +22,7 @@ HONOURED = frozenset(
         "model hf-repo hf-file alias cache-ram",
         "mmproj mmproj-offload mmproj-device image-min-tokens image-max-tokens",
         "ctx-size parallel batch-size ubatch-size cont-batching threads threads-batch flash-attn",
+        "poll poll-batch",
         "cache-type-k cache-type-v kv-unified swa-full kv-offload warmup repack no-host op-offload",
         "rope-scaling rope-scale rope-freq-base rope-freq-scale",
         "yarn-orig-ctx yarn-ext-factor yarn-attn-factor yarn-beta-slow yarn-beta-fast",
