@@ -11,11 +11,12 @@ from pyllama.errors import InvalidRequest, NativeError
 from pyllama.text import gbnf
 from pyllama.text import schema as schemas
 from pyllama.text.lru import LruCache
+from pyllama.text.schema_source import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyllama.text.schema import JsonSchema
+    from pyllama.text.schema_source import JsonSchema
 
 # The check of a schema and its conversion take milliseconds, and clients send few schemas often.
 _cache: LruCache[AnswerForm] = LruCache(128)
@@ -49,7 +50,7 @@ class AnswerForm:
 
 
 def _of_schema(schema: JsonSchema) -> AnswerForm:
-    key = schemas.as_json(schema, "json_schema")
+    key = as_json(schema, "json_schema")
     return _cache.get(key, lambda: _from_schema(schema))
 
 

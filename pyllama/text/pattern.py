@@ -166,7 +166,7 @@ def _has_one_way(body: str) -> bool:
     if len(choices) > 1:
         return not re.search(r"[*+?{]", body)
     # What is repeated within the round must not run into the next one.
-    atoms = re.findall(r"(\[(?:\\.|[^\]])+\]|\\.|.)[*+?{]", body[1:], re.DOTALL)
+    atoms = re.findall(r"(\[(?:\\.|[^\]\\])+\]|\\.|.)[*+?{]", body[1:], re.DOTALL)
     try:
         return not any(re.fullmatch(atom, body[0]) for atom in atoms)
     except re.error:

@@ -8,23 +8,16 @@ the original can be expressed, and the original itself is held against the answe
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
-
-from pyllama.errors import InvalidRequest
 from pyllama.text import pattern as patterns
+from pyllama.text.schema_source import MAX_CHARS, MAX_DEPTH, MAX_NODES, SchemaSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pyllama.errors import InvalidRequest
+    from pyllama.text.schema_source import JsonSchema
 
-JsonSchema: TypeAlias = "Mapping[str, Any] | bool"
-
-MAX_CHARS = 128 * 1024
-MAX_DEPTH = 48
-MAX_NODES = 4000
 MAX_VALUES = 256
 """Values of one enum that the grammar spells out; more are left to the check at the end."""
 MAX_OPTIONAL = 48
@@ -36,6 +29,10 @@ MAX_LENGTH = 512
 """Characters of a string that the grammar counts."""
 MAX_ITEMS = 128
 MAX_BOUND = 2**53
+MAX_MERGED = 100_000
+"""Properties and required names that all of a schema's ``allOf`` put together, each time counted."""
+MAX_WORK = 10_000_000
+"""What the converter makes of objects, about in characters; more of them become any object."""
 
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _CHOICES = ("oneOf", "anyOf")
@@ -52,80 +49,44 @@ class Schema:
     """For the check at the end: a copy of what was given."""
 
 
-def read(schema: JsonSchema, path: str) -> Schema:
+def read(schema: JsonSchema, path: str, *, drops_patterns: bool = False) -> Schema:
     """Check a schema and relax it.
 
     Args:
         schema: the schema, JSON Schema 2020-12.
         path: the field that holds it, for errors.
+        drops_patterns: whether patterns that cannot be matched are left out instead of refused.
 
     Raises:
         InvalidRequest: it is no schema, cannot be satisfied, or passes a bound; ``param`` is the
             path of what is wrong.
     """
-    if schema is False:
-        raise InvalidRequest(f"{path} is false, which no answer satisfies", param=path)
-    text = as_json(schema, path)
-    if len(text) > MAX_CHARS:
-        raise InvalidRequest(
-            f"{path} has {len(text)} characters, more than {MAX_CHARS}", param=path
-        )
-    clean = json.loads(text)
-    _check_depth(clean, path)
-    try:
-        jsonschema.Draft202012Validator.check_schema(clean)
-    except jsonschema.SchemaError as error:
-        where = path + "".join(_step(step) for step in error.absolute_path)
-        raise InvalidRequest(f"{where} is no JSON schema: {error.message}", param=where) from error
-    except re.error as error:
-        raise InvalidRequest(f"{path} has a pattern that is none: {error}", param=path) from error
-    return Schema(_Reader(clean, path).root(), clean)
-
-
-def as_json(schema: object, path: str) -> str:
-    """Return a schema as JSON text. Raises InvalidRequest."""
-    if not isinstance(schema, bool) and not hasattr(schema, "keys"):
-        raise InvalidRequest(f"{path} must be a JSON schema: an object or a boolean", param=path)
-    try:
-        return json.dumps(schema, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"{path} must be JSON: {error}", param=path) from error
-
-
-def _step(step: str | int) -> str:
-    return f"[{step}]" if isinstance(step, int) else f".{step}"
-
-
-def _check_depth(node: Any, path: str) -> None:
-    """Refuse deep nesting, without recursion."""
-    waiting = [(node, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        if depth > 2 * MAX_DEPTH:
-            raise InvalidRequest(f"{path} nests deeper than {MAX_DEPTH} levels", param=path)
-        children = value.values() if isinstance(value, dict) else value
-        if isinstance(value, (dict, list)):
-            waiting += [(child, depth + 1) for child in children]
+    source = SchemaSource(schema, path, drops_patterns=drops_patterns)
+    return Schema(_Reader(source, path).root(), source.schema)
 
 
 class _Reader:
     """Walks a schema once; every place that a reference names becomes a definition of its own."""
 
-    def __init__(self, schema: Any, path: str) -> None:
-        self._schema = schema
+    def __init__(self, source: SchemaSource, path: str) -> None:
+        self._source = source
         self._path = path
         self._definitions: dict[str, Any] = {}
         self._names: dict[str, str] = {}
+        self._parts: dict[int, dict[str, Any]] = {}
         self._n_nodes = 0
+        self._n_merged = 0
+        self._n_value_chars = 0
+        self._work = 0
 
     def root(self) -> dict[str, Any]:
-        found = self._node(self._schema, self._path, 0)
+        found = self._node(self._source.schema, self._path, 0)
         if self._definitions:
             return {**found, "$defs": self._definitions}
         return found
 
     def _refuse(self, path: str, reason: str) -> InvalidRequest:
-        return InvalidRequest(f"{path} {reason}", param=path)
+        return self._source.refused(path, reason)
 
     def _node(self, node: Any, path: str, depth: int) -> dict[str, Any]:
         self._n_nodes += 1
@@ -135,16 +96,12 @@ class _Reader:
             raise self._refuse(path, f"nests deeper than {MAX_DEPTH} levels")
         if isinstance(node, bool):
             return {}
-        if "$dynamicRef" in node:
-            raise self._refuse(f"{path}.$dynamicRef", "is not supported")
-        # The check at the end takes every pattern, whether or not the grammar has it.
-        self._check_patterns(node, path)
         if "$ref" in node:
             return self._reference(node["$ref"], f"{path}.$ref", depth)
         if "enum" in node or "const" in node:
             return self._values(node)
         if "allOf" in node:
-            node = self._merged(node, path, depth)
+            node = self._merged(node, path)
         has_structure = any(key in node for key in _STRUCTURE)
         for key in _CHOICES:
             if key in node and not has_structure:
@@ -158,70 +115,46 @@ class _Reader:
                 }
         return self._typed(node, path, depth)
 
-    # ---- references -----------------------------------------------------------------------------
-
     def _reference(self, reference: str, path: str, depth: int) -> dict[str, Any]:
-        target = self._resolve(reference, path)
         if reference not in self._names:
+            target = self._source.references.target(reference)
             name = self._names[reference] = f"r{len(self._names)}"
             # Taken before it is made, so that a cycle through it ends here.
             self._definitions[name] = {}
             self._definitions[name] = self._node(target, path, depth + 1)
         return {"$ref": f"#/$defs/{self._names[reference]}"}
 
-    def _resolve(self, reference: str, path: str) -> Any:
-        """Return what a reference means, past other references: those may run in a circle."""
-        seen = set()
-        target: Any = {"$ref": reference}
-        while isinstance(target, dict) and "$ref" in target:
-            reference = target["$ref"]
-            if reference in seen:
-                raise self._refuse(path, f"refers to itself: {reference}")
-            seen.add(reference)
-            target = self._look_up(reference, path)
-        return target
-
-    def _look_up(self, reference: str, path: str) -> Any:
-        if reference != "#" and not reference.startswith("#/"):
-            raise self._refuse(
-                path, f"is {reference!r}: only references within the schema are taken"
-            )
-        target = self._schema
-        for step in reference.split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, dict) and key in target:
-                target = target[key]
-            elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
-                target = target[int(key)]
-            else:
-                raise self._refuse(path, f"is {reference!r}, which the schema does not have")
-        if not isinstance(target, (dict, bool)):
-            raise self._refuse(path, f"is {reference!r}, which is no schema")
-        return target
-
     # ---- values, alternatives -------------------------------------------------------------------
 
     def _values(self, node: dict[str, Any]) -> dict[str, Any]:
         values = [node["const"]] if "const" in node else node["enum"]
-        if values and len(values) <= MAX_VALUES and len(json.dumps(values)) <= MAX_CHARS // 4:
-            return {"enum": values}
+        if values and len(values) <= MAX_VALUES:
+            n_chars = len(json.dumps(values))
+            self._n_value_chars += n_chars
+            # What several schemas refer to is written out for each that merges it.
+            if n_chars <= MAX_CHARS // 4 and self._n_value_chars <= 2 * MAX_CHARS:
+                return {"enum": values}
         return {"type": sorted({_type_of(value) for value in values})} if values else {}
 
-    def _merged(self, node: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
+    def _merged(self, node: dict[str, Any], path: str) -> dict[str, Any]:
         """Return a schema that all of ``allOf`` went into, as far as they are objects."""
         merged = {key: value for key, value in node.items() if key != "allOf"}
         for index, child in enumerate(node["allOf"]):
-            merged = _combined(merged, self._part(child, f"{path}.allOf[{index}]", depth + 1))
+            merged = _combined(merged, self._part(child, f"{path}.allOf[{index}]"))
+            self._n_merged += len(merged.get("properties", ())) + len(merged.get("required", ()))
+            if self._n_merged > MAX_MERGED:
+                raise self._refuse(f"{path}.allOf", "merges too many properties")
         return merged
 
-    def _part(self, node: Any, path: str, depth: int) -> dict[str, Any]:
-        if depth > MAX_DEPTH:
-            raise self._refuse(path, f"nests deeper than {MAX_DEPTH} levels")
+    def _part(self, node: Any, path: str) -> dict[str, Any]:
         if isinstance(node, dict) and "$ref" in node:
-            node = self._resolve(node["$ref"], f"{path}.$ref")
-        if isinstance(node, dict) and "allOf" in node:
-            return self._merged(node, path, depth)
-        return _as_dict(node)
+            node = self._source.references.target(node["$ref"])
+        if not isinstance(node, dict) or "allOf" not in node:
+            return _as_dict(node)
+        # Many references may lead to one schema, whose parts refer to many in their turn.
+        if id(node) not in self._parts:
+            self._parts[id(node)] = self._merged(node, path)
+        return self._parts[id(node)]
 
     # ---- by type --------------------------------------------------------------------------------
 
@@ -249,8 +182,10 @@ class _Reader:
         properties = node.get("properties", {})
         required = [name for name in node.get("required", ()) if properties.get(name) is not False]
         additional = node.get("additionalProperties")
-        n_optional = sum(name not in required for name in properties)
-        if n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL):
+        n_optional = len(properties.keys() - set(required))
+        # Each rule's name holds the path to it, and each optional property repeats those after it.
+        self._work += (n_optional**2 + len(properties) + len(required)) * (len(path) + 64)
+        if n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL) or self._work > MAX_WORK:
             return found
         kept: dict[str, Any] = {}
         for name, child in properties.items():
@@ -311,15 +246,6 @@ class _Reader:
             raise self._refuse(path, f"has no integer: {low} is more than {high}")
         return {"type": "integer", **found}
 
-    def _check_patterns(self, node: dict[str, Any], path: str) -> None:
-        for pattern in (node.get("pattern"), *node.get("patternProperties", ())):
-            if pattern is not None and patterns.may_explode(pattern):
-                raise self._refuse(
-                    f"{path}.pattern",
-                    f"is {pattern!r}, which can take exponential time: repeat no group that holds "
-                    "a repetition or an alternative",
-                )
-
 
 def _as_dict(node: Any) -> dict[str, Any]:
     return node if isinstance(node, dict) else {}
@@ -339,10 +265,7 @@ def _combined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     if "properties" in one and "properties" in other:
         found["properties"] = {**other["properties"], **one["properties"]}
     if "required" in one and "required" in other:
-        found["required"] = [
-            *one["required"],
-            *(n for n in other["required"] if n not in one["required"]),
-        ]
+        found["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
     return found
 
 

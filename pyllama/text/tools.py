@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyllama.errors import InvalidRequest
 from pyllama.text import schema as schemas
 from pyllama.text.lru import LruCache
+from pyllama.text.schema_source import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_TOOLS = 128
+MAX_CHARS = 2 * 1024 * 1024
+"""Of all tools together."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 # llama-common makes a grammar rule of each name, beside rules of its own: these would be one.
@@ -36,18 +39,14 @@ class Tools:
     """As the request has them; the model is shown all of them."""
     callable: tuple[dict[str, Any], ...] = ()
     """Those that may be called, their parameters relaxed to what a grammar expresses."""
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    """The same as given, their parameters such as arguments can be held against."""
     choice: Literal["auto", "none", "required"] = "auto"
 
     @property
     def shown(self) -> list[dict[str, Any]]:
         """The tools for a template: as given, without members that are null."""
         return [_present(tool) for tool in self.given]
-
-    @property
-    def chosen(self) -> tuple[Mapping[str, Any], ...]:
-        """Those that may be called, as given."""
-        names = {tool["function"]["name"] for tool in self.callable}
-        return tuple(tool for tool in self.given if tool["function"]["name"] in names)
 
     @property
     def are_callable(self) -> bool:
@@ -67,6 +66,7 @@ def read(tools: Sequence[Any] | None, choice: Any) -> Tools:
     """
     if tools is not None and not isinstance(tools, (list, tuple)):
         raise InvalidRequest("tools must be a list", param="tools")
+    check_size((tools, choice), "tools", MAX_CHARS)
     try:
         key = json.dumps([tools, choice])
     except (TypeError, ValueError, RecursionError) as error:
@@ -79,17 +79,24 @@ def _read(tools: Sequence[Any] | None, choice: Any) -> Tools:
         raise InvalidRequest(
             f"tools has {len(tools or ())} members, more than {MAX_TOOLS}", param="tools"
         )
-    relaxed = tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ()))
-    names = [tool["function"]["name"] for tool in relaxed]
+    read_tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())]
+    names = [relaxed["function"]["name"] for relaxed, _ in read_tools]
     for index in range(len(names)):
         _check_rule(names, index)
     mode, chosen = _choice(choice, names)
-    if chosen is not None:
-        relaxed = tuple(tool for tool in relaxed if tool["function"]["name"] == chosen)
-    return Tools(given=tuple(tools or ()), callable=relaxed, choice=mode)
+    callable_tools = [
+        pair for name, pair in zip(names, read_tools, strict=True) if chosen in {None, name}
+    ]
+    return Tools(
+        given=tuple(tools or ()),
+        callable=tuple(relaxed for relaxed, _ in callable_tools),
+        chosen=tuple(checked for _, checked in callable_tools),
+        choice=mode,
+    )
 
 
-def _tool(tool: Any, path: str) -> dict[str, Any]:
+def _tool(tool: Any, path: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return a tool for the grammar, and for the check of its arguments."""
     if not hasattr(tool, "get") or tool.get("type") != "function":
         raise InvalidRequest(f"{path}.type must be function", param=f"{path}.type")
     function = tool.get("function")
@@ -105,11 +112,12 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
         where = f"{path}.function.description"
         raise InvalidRequest(f"{where} must be a string", param=where)
     parameters = _parameters(function.get("parameters"), f"{path}.function.parameters")
-    description = function.get("description") or ""
-    return {
-        "type": "function",
-        "function": {"name": name, "description": description, "parameters": parameters},
-    }
+    described = {"name": name, "description": function.get("description") or ""}
+    relaxed = {**described, "parameters": parameters.grammar}
+    checked = tool
+    if function.get("parameters"):
+        checked = {**tool, "function": {**function, "parameters": parameters.check}}
+    return {"type": "function", "function": relaxed}, checked
 
 
 def _present(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,20 +141,20 @@ def _check_rule(names: list[str], index: int) -> None:
             )
 
 
-def _parameters(parameters: Any, path: str) -> dict[str, Any]:
-    if parameters is None:
-        return {"type": "object", "properties": {}}
-    if not hasattr(parameters, "keys"):
+def _parameters(parameters: Any, path: str) -> schemas.Schema:
+    if parameters is not None and not hasattr(parameters, "keys"):
         raise InvalidRequest(f"{path} must be a JSON schema of an object", param=path)
     if not parameters:
-        return {"type": "object", "properties": {}}
-    relaxed = schemas.read(parameters, path).grammar
+        return schemas.Schema({"type": "object", "properties": {}}, True)
+    # Tools come from many hands, and their patterns from other languages: one that cannot be used
+    # keeps no tool from being called.
+    found = schemas.read(parameters, path, drops_patterns=True)
     if parameters.get("type", "object") != "object":
         raise InvalidRequest(f"{path}.type must be object", param=f"{path}.type")
     if len(parameters.get("properties", ())) > schemas.MAX_ROOT_OPTIONAL:
         where = f"{path}.properties"
         raise InvalidRequest(f"{where} has more than {schemas.MAX_ROOT_OPTIONAL}", param=where)
-    return relaxed
+    return found
 
 
 def _choice(
