@@ -17,8 +17,6 @@ MAX_CHARS = 8192
 MAX_DEPTH = 100
 """Groups within groups: both matchers recurse along them."""
 MAX_REPEAT = 99_999
-MAX_BACKTRACKING_S = 0.1
-"""Longest time for one text, where the matcher backtracks."""
 MAX_WORK = 50_000_000
 """Most states of a pattern times characters of a text: under a second for RE2 at its slowest."""
 _MAX_SIZE = 10_000
@@ -55,13 +53,21 @@ class Matcher:
                 raise PatternError(f"it stands for more than {_MAX_SIZE} characters") from None
             self._backtracking = _backtracking(pattern)
 
-    def work(self, text: str) -> int:
-        """Return how much a search in a text may cost, in states times characters."""
-        n_states = MAX_WORK // 100_000 if self._linear is None else self._linear.programsize
-        return int(n_states) * (len(text) + 1)
+    @property
+    def is_linear(self) -> bool:
+        """Whether the time of a search is linear in the text."""
+        return self._linear is not None
 
-    def search(self, text: str) -> bool:
+    def work(self, text: str) -> int:
+        """Return how much a linear search in a text may cost, in states times characters."""
+        return 0 if self._linear is None else self._linear.programsize * (len(text) + 1)
+
+    def search(self, text: str, timeout_s: float) -> bool:
         """Return whether the pattern occurs in a text.
+
+        Args:
+            text: the text.
+            timeout_s: longest time where the matcher backtracks.
 
         Raises:
             TimeoutError: it takes too long to tell.
@@ -73,11 +79,12 @@ class Matcher:
             sound = text.encode("utf-8", "replace").decode("utf-8")
             return self._linear.search(sound) is not None
         assert self._backtracking is not None  # noqa: S101  (for the type checker)
-        found = self._backtracking.search(text, timeout=MAX_BACKTRACKING_S, concurrent=True)
-        return found is not None
+        if timeout_s <= 0:
+            raise TimeoutError
+        return self._backtracking.search(text, timeout=timeout_s, concurrent=True) is not None
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=128)
 def matcher(pattern: str) -> Matcher:
     """Return the matcher of a pattern. Raises PatternError."""
     return Matcher(pattern)

@@ -131,9 +131,11 @@ class SchemaSource:
 
     def _check_places(self) -> None:
         waiting: list[tuple[Any, Path]] = [(self.schema, None)]
+        # Looked at last, so that what a reference names has its own path, if it has one.
+        referred: list[tuple[Any, Path]] = []
         n_nodes = 0
-        while waiting:
-            node, path = waiting.pop()
+        while waiting or referred:
+            node, path = (waiting or referred).pop()
             n_nodes += 1
             if n_nodes > MAX_NODES:
                 raise self.refused(self._path, f"has more than {MAX_NODES} parts")
@@ -142,11 +144,11 @@ class SchemaSource:
             self._check_node(node, path)
             self._nodes.append(node)
             self._paths[id(node)] = path
+            if "$ref" in node:
+                referred.append((self._look_up(node, path), (path, ("$ref",))))
             inner: list[tuple[Any, Path]] = [
                 (child, (path, steps)) for steps, child in shape.children(node)
             ]
-            if "$ref" in node:
-                inner.append((self._look_up(node, path), (path, ("$ref",))))
             waiting += reversed(inner)
 
     def _check_node(self, node: Any, path: Path) -> None:
