@@ -57,6 +57,7 @@ class Generation:
         self._start_s = 0.0
         self._first_token_s = 0.0
         self._last_token_s = 0.0
+        self._end_reason: FinishReason | None = None
         self._finish_reason: FinishReason | None = None
         self._is_closed = False
 
@@ -76,11 +77,13 @@ class Generation:
             pass
         return delta
 
-    def poll(self, timeout_s: float | None = None) -> Delta | None:
+    def poll(self, timeout_s: float | None = None, *, may_end: bool = True) -> Delta | None:
         """Return the next delta, or None where nothing became certain in time.
 
         Args:
             timeout_s: seconds to wait; None waits for as long as it takes.
+            may_end: whether to go on to the last delta. What it takes, such as the check of a
+                schema, may take long: without, None is returned and :attr:`is_ending` is true.
 
         Raises:
             StopIteration: the last delta was returned already, or the generation was closed.
@@ -92,14 +95,19 @@ class Generation:
             raise StopIteration
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-            events = self._ticket.stream.get(left_s)
-            if self._is_closed:
-                # By another thread, while this one waited.
-                raise StopIteration
-            if not events:
-                return None
-            self._consume(events)
+            if self._end_reason is None:
+                left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+                events = self._ticket.stream.get(left_s)
+                if self._is_closed:
+                    # By another thread, while this one waited.
+                    raise StopIteration
+                if not events:
+                    return None
+                self._consume(events)
+            if self._end_reason is not None:
+                if not may_end:
+                    return None
+                self._end(self._end_reason)
             delta = self._answer.take(len(self.tokens), self._finish_reason)
             if delta is not None:
                 return delta
@@ -151,6 +159,11 @@ class Generation:
         self.close()
 
     @property
+    def is_ending(self) -> bool:
+        """Whether only the work for the last delta is left."""
+        return self._end_reason is not None and self._finish_reason is None
+
+    @property
     def finish_reason(self) -> FinishReason:
         """Why the answer ended."""
         if self._finish_reason is None:
@@ -200,7 +213,7 @@ class Generation:
                 self._n_drafted += event.n_drafted
                 self._n_accepted += event.n_accepted
             elif isinstance(event, Finished):
-                self._end(event.reason)
+                self._end_reason = event.reason
             elif isinstance(event, Failed):
                 self.close()
                 raise event.error
@@ -208,7 +221,7 @@ class Generation:
                 self.prompt_logprobs = event.logprobs
             else:
                 self._begin(event)
-            if self._finish_reason is not None:
+            if self._end_reason is not None:
                 break
 
     def _begin(self, event: Started) -> None:
@@ -228,7 +241,7 @@ class Generation:
         if self._reader.is_stopped:
             # The engine does not know of text: to it this is an ordinary abort.
             self._engine.abort(self._ticket, "stop")
-            self._end("stop")
+            self._end_reason = "stop"
 
     def _end(self, reason: FinishReason) -> None:
         self._finish_reason = reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from pyllama.results import Timings, Usage
@@ -62,6 +63,7 @@ class Generations:
         self.generations = tuple(generations)
         self._rings = rings
         self._n_open = len(self.generations)
+        self._ending: deque[int] = deque()
 
     def __len__(self) -> int:
         """Return how many answers there are."""
@@ -89,13 +91,18 @@ class Generations:
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while self._n_open:
-            left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-            index = self._rings.wait(left_s)
+            if self._ending and not self._is_heard:
+                index: int | None = self._ending.popleft()
+            else:
+                left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+                index = self._rings.wait(left_s)
             if index is None:
                 return None
             delta = self._poll_one(index)
             if delta is not None:
                 return index, delta
+            if self.is_ending and self._is_heard:
+                return None
         raise StopIteration
 
     @property
@@ -103,13 +110,25 @@ class Generations:
         """Whether :meth:`poll` may return a delta, or raise, without waiting."""
         return self._n_open == 0 or self._rings.is_any_left
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end of an answer waits for a :meth:`poll` that nobody listens to."""
+        return bool(self._ending)
+
     def listen(self, listener: Callable[[], None] | None) -> None:
         """Have a function called after each event of any answer; None ends that.
+
+        Who listens serves others as well: until that ends, :meth:`poll` leaves undone what an
+        answer's end may take long for, and :attr:`is_ending` tells of it.
 
         Args:
             listener: called on the engine thread; must not block.
         """
         self._rings.listener = listener
+
+    @property
+    def _is_heard(self) -> bool:
+        return self._rings.listener is not None
 
     def results(self) -> list[Completion]:
         """Wait for the end; return every answer."""
@@ -161,7 +180,10 @@ class Generations:
 
     def _poll_one(self, index: int) -> Delta | None:
         try:
-            delta = self.generations[index].poll(0.0)
+            generation = self.generations[index]
+            delta = generation.poll(0.0, may_end=not self._is_heard)
+            if generation.is_ending and index not in self._ending:
+                self._ending.append(index)
         except StopIteration:
             # A late ring of an answer that has ended.
             return None

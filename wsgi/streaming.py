@@ -141,8 +141,11 @@ class EventStream:
 
         while not self._is_ended:
             Ride(self._watched, take, look).go(pump)
-            # Only this thread may wait for a client that reads slowly.
+            # Only this thread may wait for a client that reads slowly, or compute an answer's end.
             wire.flush()
+            for item in self._watched.ends():
+                take(*item)
+                wire.flush()
         return last
 
     def _ping(self) -> bytes | None:

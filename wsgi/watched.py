@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .client import ClientGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyllama.generations import Generations
     from pyllama.results import Completion, Delta
@@ -79,6 +79,16 @@ class Watched:
             self._n_open -= item[1].finish_reason is not None
         return item
 
+    def ends(self) -> Iterator[tuple[int, Delta]]:
+        """Yield the last deltas of answers whose end the pump left to this thread.
+
+        Raises what :meth:`take` raises.
+        """
+        while self.generations.is_ending:
+            item = self.take()
+            if item is not None:
+                yield item
+
     def look(self) -> None:
         """Look after the client.
 
@@ -96,11 +106,13 @@ class Watched:
                 fold(delta)
             return self.is_whole
 
-        if self.pump is not None:
-            Ride(self, take).go(self.pump)
         while not self.is_whole:
-            if (item := self.poll()) is not None:
-                take(*item)
+            if self.pump is not None:
+                Ride(self, take).go(self.pump)
+                for item in self.ends():
+                    take(*item)
+            elif (polled := self.poll()) is not None:
+                take(*polled)
         return self.generations.completions
 
     def close(self) -> None:
@@ -110,7 +122,7 @@ class Watched:
 
 
 class Ride:
-    """A request on the pump.
+    """A request on the pump, until its own thread has to go on: at the end of an answer, too.
 
     Args:
         watched: the generations.
@@ -145,6 +157,8 @@ class Ride:
             while self._watched.generations.has_news:
                 item = self._watched.take()
                 if item is not None and self._take(*item):
+                    return True
+                if self._watched.generations.is_ending:
                     return True
         except Exception as exc:  # noqa: BLE001 - raised again on the request's own thread
             self._failure = exc
