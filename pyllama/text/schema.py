@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.text import pattern as patterns
-from pyllama.text.schema_source import MAX_CHARS, MAX_DEPTH, MAX_NODES, SchemaSource
+from pyllama.text.schema_source import MAX_CHARS, MAX_DEPTH, MAX_NODES, SchemaSource, Spent
 
 if TYPE_CHECKING:
     from pyllama.errors import InvalidRequest
@@ -29,7 +29,7 @@ MAX_LENGTH = 512
 """Characters of a string that the grammar counts."""
 MAX_ITEMS = 128
 MAX_BOUND = 2**53
-MAX_MERGED = 100_000
+MAX_MERGED = 1_000_000
 """Properties and required names that all of a schema's ``allOf`` put together, each time counted."""
 MAX_WORK = 10_000_000
 """What the converter makes of objects, about in characters; more of them become any object."""
@@ -49,35 +49,38 @@ class Schema:
     """For the check at the end: a copy of what was given."""
 
 
-def read(schema: JsonSchema, path: str, *, drops_patterns: bool = False) -> Schema:
+def read(
+    schema: JsonSchema, path: str, *, spent: Spent | None = None, drops_patterns: bool = False
+) -> Schema:
     """Check a schema and relax it.
 
     Args:
         schema: the schema, JSON Schema 2020-12.
         path: the field that holds it, for errors.
+        spent: what the request's other schemas have taken.
         drops_patterns: whether patterns that cannot be matched are left out instead of refused.
 
     Raises:
         InvalidRequest: it is no schema, cannot be satisfied, or passes a bound; ``param`` is the
             path of what is wrong.
     """
-    source = SchemaSource(schema, path, drops_patterns=drops_patterns)
-    return Schema(_Reader(source, path).root(), source.schema)
+    spent = spent if spent is not None else Spent()
+    source = SchemaSource(schema, path, spent, drops_patterns=drops_patterns)
+    return Schema(_Reader(source, path, spent).root(), source.schema)
 
 
 class _Reader:
     """Walks a schema once; every place that a reference names becomes a definition of its own."""
 
-    def __init__(self, source: SchemaSource, path: str) -> None:
+    def __init__(self, source: SchemaSource, path: str, spent: Spent) -> None:
         self._source = source
         self._path = path
+        self._spent = spent
         self._definitions: dict[str, Any] = {}
         self._names: dict[str, str] = {}
         self._parts: dict[int, dict[str, Any]] = {}
         self._n_nodes = 0
         self._n_merged = 0
-        self._n_value_chars = 0
-        self._work = 0
 
     def root(self) -> dict[str, Any]:
         found = self._node(self._source.schema, self._path, 0)
@@ -130,9 +133,9 @@ class _Reader:
         values = [node["const"]] if "const" in node else node["enum"]
         if values and len(values) <= MAX_VALUES:
             n_chars = len(json.dumps(values))
-            self._n_value_chars += n_chars
+            self._spent.n_value_chars += n_chars
             # What several schemas refer to is written out for each that merges it.
-            if n_chars <= MAX_CHARS // 4 and self._n_value_chars <= 2 * MAX_CHARS:
+            if n_chars <= MAX_CHARS // 4 and self._spent.n_value_chars <= 2 * MAX_CHARS:
                 return {"enum": values}
         return {"type": sorted({_type_of(value) for value in values})} if values else {}
 
@@ -184,8 +187,8 @@ class _Reader:
         additional = node.get("additionalProperties")
         n_optional = len(properties.keys() - set(required))
         # Each rule's name holds the path to it, and each optional property repeats those after it.
-        self._work += (n_optional**2 + len(properties) + len(required)) * (len(path) + 64)
-        if n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL) or self._work > MAX_WORK:
+        self._spent.work += (n_optional**2 + len(properties) + len(required)) * (len(path) + 64)
+        if n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL) or self._spent.work > MAX_WORK:
             return found
         kept: dict[str, Any] = {}
         for name, child in properties.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pyllama.errors import InvalidRequest
@@ -28,14 +29,26 @@ JsonSchema: TypeAlias = "Mapping[str, Any] | bool"
 MAX_CHARS = 128 * 1024
 MAX_DEPTH = 48
 MAX_NODES = 4000
+MAX_ALL_NODES = 10_000
+"""Of all schemas of one request."""
 MAX_CHAIN = 64
 """Schemas within schemas that one value is held against, through references."""
 MAX_PATTERNS_S = 0.5
-"""Longest time of the processor for reading a schema's patterns."""
+"""Longest time of the processor for reading the patterns of one request."""
 _MAX_ECHO = 128
 
 # Names and dialects of schemas. References go by path here, and nothing is fetched.
 _IDENTITIES = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary")
+
+
+@dataclass(slots=True)
+class Spent:
+    """What the schemas of one request have taken so far; each bound is for all of them."""
+
+    n_nodes: int = 0
+    patterns_s: float = 0.0
+    n_value_chars: int = 0
+    work: int = 0
 
 
 def check_size(value: Any, path: str, limit: int = MAX_CHARS) -> None:
@@ -79,16 +92,20 @@ class SchemaSource:
     Args:
         schema: the schema, JSON Schema 2020-12.
         path: the field that holds it, for errors.
+        spent: what the request's schemas have taken.
         drops_patterns: whether patterns that cannot be matched are left out instead of refused.
 
     Raises:
         InvalidRequest: it is no schema, or passes a bound; ``param`` is the path of what is wrong.
     """
 
-    def __init__(self, schema: JsonSchema, path: str, *, drops_patterns: bool) -> None:
+    def __init__(
+        self, schema: JsonSchema, path: str, spent: Spent, *, drops_patterns: bool
+    ) -> None:
         if schema is False:
             raise InvalidRequest(f"{path} is false, which no answer satisfies", param=path)
         self._path = path
+        self._spent = spent
         self._drops_patterns = drops_patterns
         text = as_json(schema, path)
         if len(text) > MAX_CHARS:
@@ -97,7 +114,6 @@ class SchemaSource:
         self.references = References(self.schema)
         self._nodes: list[dict[str, Any]] = []
         self._paths: dict[int, Path] = {}
-        self._patterns_s = 0.0
         self._check_depth()
         self._check_places()
         self._check_chains()
@@ -133,14 +149,14 @@ class SchemaSource:
         waiting: list[tuple[Any, Path]] = [(self.schema, None)]
         # Looked at last, so that what a reference names has its own path, if it has one.
         referred: list[tuple[Any, Path]] = []
-        n_nodes = 0
         while waiting or referred:
             node, path = (waiting or referred).pop()
-            n_nodes += 1
-            if n_nodes > MAX_NODES:
-                raise self.refused(self._path, f"has more than {MAX_NODES} parts")
             if isinstance(node, bool) or id(node) in self._paths:
                 continue
+            self._spent.n_nodes += 1
+            if len(self._nodes) >= MAX_NODES or self._spent.n_nodes > MAX_ALL_NODES:
+                reason = f"has more than {MAX_NODES} parts, or all schemas than {MAX_ALL_NODES}"
+                raise self.refused(self._path, reason)
             self._check_node(node, path)
             self._nodes.append(node)
             self._paths[id(node)] = path
@@ -190,8 +206,8 @@ class SchemaSource:
                 node.pop("unevaluatedProperties", None)
 
     def _pattern_fault(self, pattern: str) -> str | None:
-        if self._patterns_s > MAX_PATTERNS_S:
-            return "takes too long to read, beside the schema's other patterns"
+        if self._spent.patterns_s > MAX_PATTERNS_S:
+            return "takes too long to read, beside the other patterns"
         start_s = time.thread_time()
         try:
             if patterns.may_explode(pattern):
@@ -203,7 +219,7 @@ class SchemaSource:
         except PatternError as error:
             return f"is no regex that can be used: {error}"
         finally:
-            self._patterns_s += time.thread_time() - start_s
+            self._spent.patterns_s += time.thread_time() - start_s
         return None
 
     # ---- what one value is held against ---------------------------------------------------------

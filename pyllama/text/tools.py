@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyllama.errors import InvalidRequest
 from pyllama.text import schema as schemas
 from pyllama.text.lru import LruCache
-from pyllama.text.schema_source import check_size
+from pyllama.text.schema_source import Spent, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +79,8 @@ def _read(tools: Sequence[Any] | None, choice: Any) -> Tools:
         raise InvalidRequest(
             f"tools has {len(tools or ())} members, more than {MAX_TOOLS}", param="tools"
         )
-    read_tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())]
+    spent = Spent()
+    read_tools = [_tool(tool, f"tools[{index}]", spent) for index, tool in enumerate(tools or ())]
     names = [relaxed["function"]["name"] for relaxed, _ in read_tools]
     for index in range(len(names)):
         _check_rule(names, index)
@@ -95,7 +96,7 @@ def _read(tools: Sequence[Any] | None, choice: Any) -> Tools:
     )
 
 
-def _tool(tool: Any, path: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def _tool(tool: Any, path: str, spent: Spent) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return a tool for the grammar, and for the check of its arguments."""
     if not hasattr(tool, "get") or tool.get("type") != "function":
         raise InvalidRequest(f"{path}.type must be function", param=f"{path}.type")
@@ -111,7 +112,7 @@ def _tool(tool: Any, path: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
     if not isinstance(function.get("description") or "", str):
         where = f"{path}.function.description"
         raise InvalidRequest(f"{where} must be a string", param=where)
-    parameters = _parameters(function.get("parameters"), f"{path}.function.parameters")
+    parameters = _parameters(function.get("parameters"), f"{path}.function.parameters", spent)
     described = {"name": name, "description": function.get("description") or ""}
     relaxed = {**described, "parameters": parameters.grammar}
     checked = tool
@@ -141,14 +142,14 @@ def _check_rule(names: list[str], index: int) -> None:
             )
 
 
-def _parameters(parameters: Any, path: str) -> schemas.Schema:
+def _parameters(parameters: Any, path: str, spent: Spent) -> schemas.Schema:
     if parameters is not None and not hasattr(parameters, "keys"):
         raise InvalidRequest(f"{path} must be a JSON schema of an object", param=path)
     if not parameters:
         return schemas.Schema({"type": "object", "properties": {}}, True)
     # Tools come from many hands, and their patterns from other languages: one that cannot be used
     # keeps no tool from being called.
-    found = schemas.read(parameters, path, drops_patterns=True)
+    found = schemas.read(parameters, path, spent=spent, drops_patterns=True)
     if parameters.get("type", "object") != "object":
         raise InvalidRequest(f"{path}.type must be object", param=f"{path}.type")
     if len(parameters.get("properties", ())) > schemas.MAX_ROOT_OPTIONAL:
