@@ -104,10 +104,23 @@ bool constraint::takes(llama_token token) {
     if (!grammar_counts()) {
         return true;
     }
-    llama_token_data       candidate = { token, 1.0f, 0.0f };
-    llama_token_data_array array     = { &candidate, 1, -1, false };
-    llama_sampler_apply(grammar.get(), &array);
-    return !std::isinf(candidate.logit);
+    std::vector<llama_token_data> candidates = { { token, 1.0f, 0.0f } };
+    apply_grammar(candidates);
+    return !candidates.empty() && !std::isinf(candidates[0].logit);
+}
+
+void constraint::apply_grammar(std::vector<llama_token_data> & candidates) {
+    llama_token_data_array array = { candidates.data(), candidates.size(), -1, false };
+    try {
+        if (!is_lost) {
+            llama_sampler_apply(grammar.get(), &array);
+        }
+    } catch (const std::exception &) {
+        is_lost = true;
+    }
+    if (is_lost) {
+        candidates.clear();
+    }
 }
 
 void constraint::filter(std::vector<llama_token_data> & candidates) {
@@ -116,7 +129,7 @@ void constraint::filter(std::vector<llama_token_data> & candidates) {
         llama_sampler_apply(budget.get(), &array);
     }
     if (grammar_counts()) {
-        llama_sampler_apply(grammar.get(), &array);
+        apply_grammar(candidates);
     }
     const auto is_refused = [](const llama_token_data & candidate) { return candidate.logit == -INFINITY; };
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(), is_refused), candidates.end());

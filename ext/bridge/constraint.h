@@ -38,11 +38,13 @@ public:
     //
     // A grammar may come to a place where no token fits, and a lazy one may wake within a token whose
     // rest does not fit: llama.cpp throws then, or ends the process, and other rows would fail with
-    // this one. Here the grammar is given up instead. The answer ends at a dead end; it goes on, free,
-    // where a lazy grammar did not take what woke it.
+    // this one. Here the grammar is given up instead. The answer ends at a dead end, and where a token
+    // would take too long; it goes on, free, where a lazy grammar did not take what woke it.
     llama_token accept(llama_token token);
 
 private:
+    // Tells what the grammar refuses by its logit; leaves no candidate where that takes too long.
+    void        apply_grammar(std::vector<llama_token_data> & candidates);
     bool        grammar_counts() const;
     void        feed_grammar(llama_token token);
     void        feed_budget(llama_token token, bool is_answer);
@@ -50,6 +52,7 @@ private:
 
     const llama_vocab * vocab;
     bool                is_lazy;
+    bool                is_lost = false;  // the grammar took too long: no token is left
     llama_sampler_ptr   grammar;  // null where none is left
     word_trigger        trigger;  // of a grammar that is lazy
     llama_sampler_ptr   budget;   // null where thoughts may be as long as they like
