@@ -16,7 +16,7 @@ from pyllama.text.schema_source import as_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyllama.text.schema_source import JsonSchema
+    from pyllama.text.references import JsonSchema
 
 # The check of a schema and its conversion take milliseconds, and clients send few schemas often.
 _cache: LruCache[AnswerForm] = LruCache(128)

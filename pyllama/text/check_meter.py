@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyllama.text.matcher import matcher
 from pyllama.text.references import References
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pyllama.text.references import JsonSchema
 
 MAX_STEPS = 300_000
 """Keywords, members and comparisons of one check: about a second."""
 MAX_BACKTRACKING_S = 0.2
 """Longest time of one check for all patterns that need a matcher which backtracks."""
 _WORK_PER_STEP = 2000
+_STEPS_PER_LOOK = 64
 # A thread that computes gives the interpreter's lock away every 5 ms, and others ask for it several
 # times for each token that they serve.
 _BREAK_EVERY_S = 0.001
@@ -34,7 +35,7 @@ class CheckMeter:
         max_s: longest time of the processor.
     """
 
-    def __init__(self, schema: Mapping[str, Any] | bool, max_s: float) -> None:
+    def __init__(self, schema: JsonSchema, max_s: float) -> None:
         self.references = References(schema)
         self.known: dict[tuple[int, int], str | None] = {}
         """What came of holding a value against a reference, by the identities of both: the first
@@ -60,11 +61,14 @@ class CheckMeter:
         """Count steps.
 
         Raises:
-            TimeoutError: they were too many.
+            TimeoutError: they were too many, or took too long.
         """
+        n_before = self._n_left
         self._n_left -= n_steps
         if self._n_left < 0:
             raise TimeoutError
+        if n_before // _STEPS_PER_LOOK != self._n_left // _STEPS_PER_LOOK:
+            self.look()
 
     def look(self) -> None:
         """Let others have the lock, if it is time.

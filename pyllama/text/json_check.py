@@ -100,7 +100,7 @@ class _CountedTypes:
     def is_type(self, instance: Any, name: str) -> bool:
         """Return whether a value is of a type."""
         CheckMeter.current().charge()
-        return Draft202012Validator.TYPE_CHECKER.is_type(instance, name)
+        return bool(Draft202012Validator.TYPE_CHECKER.is_type(instance, name))
 
 
 _Validator = validators.extend(  # type: ignore[no-untyped-call]

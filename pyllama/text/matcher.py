@@ -1,7 +1,7 @@
 """Patterns of a JSON schema, matched in bounded time and without the interpreter's lock.
 
-RE2 matches in time linear in the text, whatever the pattern. What it does not know (references back,
-looking around) goes to a matcher that backtracks, with a time limit.
+RE2 matches in time linear in the text, whatever the pattern. What it does not know, such as
+references back and looking around, goes to a matcher that backtracks, with a time limit.
 """
 
 from __future__ import annotations

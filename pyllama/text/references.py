@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+JsonSchema: TypeAlias = "Mapping[str, Any] | bool"
 
 _MAX_ECHO = 80
 # No more digits than a list has members: Python reads only so many.
@@ -25,7 +27,7 @@ class References:
         schema: the whole schema: nothing outside of it is ever looked at.
     """
 
-    def __init__(self, schema: Mapping[str, Any] | bool) -> None:
+    def __init__(self, schema: JsonSchema) -> None:
         self._schema = schema
         self._found: dict[str, Any] = {}
         self._targets: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from pyllama.text.schema_source import MAX_CHARS, MAX_DEPTH, MAX_NODES, SchemaSo
 
 if TYPE_CHECKING:
     from pyllama.errors import InvalidRequest
-    from pyllama.text.schema_source import JsonSchema
+    from pyllama.text.references import JsonSchema
 
 MAX_VALUES = 256
 """Values of one enum that the grammar spells out; more are left to the check at the end."""
@@ -30,7 +30,7 @@ MAX_LENGTH = 512
 MAX_ITEMS = 128
 MAX_BOUND = 2**53
 MAX_MERGED = 1_000_000
-"""Properties and required names that all of a schema's ``allOf`` put together, each time counted."""
+"""Properties and required names put together by ``allOf``, counted at each of its parts."""
 MAX_WORK = 10_000_000
 """What the converter makes of objects, about in characters; more of them become any object."""
 
@@ -188,7 +188,10 @@ class _Reader:
         n_optional = len(properties.keys() - set(required))
         # Each rule's name holds the path to it, and each optional property repeats those after it.
         self._spent.work += (n_optional**2 + len(properties) + len(required)) * (len(path) + 64)
-        if n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL) or self._spent.work > MAX_WORK:
+        if (
+            n_optional > (MAX_OPTIONAL if depth else MAX_ROOT_OPTIONAL)
+            or self._spent.work > MAX_WORK
+        ):
             return found
         kept: dict[str, Any] = {}
         for name, child in properties.items():

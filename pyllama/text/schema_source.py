@@ -18,13 +18,12 @@ from pyllama.text.matcher import PatternError, matcher
 from pyllama.text.references import ReferenceFault, References
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from pyllama.text.references import JsonSchema
     from pyllama.text.schema_shape import Step
 
     Path: TypeAlias = "tuple[Path, tuple[Step, ...]] | None"
-
-JsonSchema: TypeAlias = "Mapping[str, Any] | bool"
 
 MAX_CHARS = 128 * 1024
 MAX_DEPTH = 48
@@ -228,7 +227,7 @@ class SchemaSource:
         """Refuse a schema whose check of one value would not end, or goes too deep."""
         lengths: dict[int, int] = {}
         is_open: set[int] = set()
-        waiting = [(node, False) for node in self._nodes]
+        waiting: list[tuple[Any, bool]] = [(node, False) for node in self._nodes]
         while waiting:
             node, is_done = waiting.pop()
             if not isinstance(node, dict) or id(node) in lengths:

@@ -146,7 +146,7 @@ def _parameters(parameters: Any, path: str, spent: Spent) -> schemas.Schema:
     if parameters is not None and not hasattr(parameters, "keys"):
         raise InvalidRequest(f"{path} must be a JSON schema of an object", param=path)
     if not parameters:
-        return schemas.Schema({"type": "object", "properties": {}}, True)
+        return schemas.Schema({"type": "object", "properties": {}}, check={})
     # Tools come from many hands, and their patterns from other languages: one that cannot be used
     # keeps no tool from being called.
     found = schemas.read(parameters, path, spent=spent, drops_patterns=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 from typing import Any
@@ -76,7 +77,7 @@ class Answers:
         made = []
         engine: Any = FakeEngine()
         for index, parser in enumerate(parsers):
-            ticket = Ticket(request(3, 9), ring=lambda index=index: rings.ring(index))
+            ticket = Ticket(request(3, 9), functools.partial(rings.ring, index))
             reader = AnswerReader(
                 Detokenizer([b"a", b"b", b"."]), StopMatcher([stop] if stop else []), parser
             )
