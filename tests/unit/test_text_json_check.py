@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,3 +109,107 @@ def test_what_is_no_json_is_a_fault(text: str) -> None:
     """Python's own extensions of JSON, and depth without end, are no JSON."""
     with pytest.raises(JsonFault):
         read_json(text)
+
+
+class Counter:
+    """A thread that counts for as long as it gets the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._is_over = False
+        self._thread = threading.Thread(target=self._count, daemon=True)
+
+    def __enter__(self) -> Counter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._thread.join()
+
+    def _count(self) -> None:
+        while not self._is_over:
+            self.n += 1
+
+    def pace(self, work: Callable[[], object]) -> float:
+        """Return the counts a second while something else is done."""
+        before, start_s = self.n, time.monotonic()
+        work()
+        return (self.n - before) / (time.monotonic() - start_s)
+
+
+@pytest.mark.parametrize(
+    ("value", "schema"),
+    [
+        ("ab" * 20_000, {"pattern": "[ab]*a[ab]{900}c"}),
+        ("a" * 5000, {"pattern": "^(.*)(.*)(.*)(.*)[bc](?!y)$"}),
+        (list(range(4000)), {"contains": {"const": -1}}),
+    ],
+)
+def test_other_threads_run_meanwhile(value: Any, schema: Any) -> None:
+    """While a text is matched, and while steps are counted, others get the lock again and again."""
+    schemas = {"type": ["string", "array"], **schema}
+    best, n_tries = 0.0, 0
+    with Counter() as counter:
+        while best <= 1 / 3 and (n_tries := n_tries + 1) <= 5:
+            alone = counter.pace(lambda: time.sleep(0.2))
+            best = max(best, counter.pace(lambda: faults(value, schemas)) / alone)
+    assert best > 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("value", "schema"),
+    [
+        (list(range(30_000)), {"prefixItems": [True], "unevaluatedItems": False}),
+        ([{"a": i} for i in range(9000)], {"items": {"enum": [{"a": -i} for i in range(4000)]}}),
+        ([f"{i}" * 60 for i in range(2000)], {"items": {"pattern": "^(.*)(.*)(.*)[bc](?!y)$"}}),
+        ([{"k": 1}] * 3000, {"items": {"anyOf": [{"required": [f"z{i}"]} for i in range(1000)]}}),
+        (
+            {"a": 1, "b": 1},
+            {
+                "$defs": {
+                    f"d{n}": {
+                        "dependentSchemas": dict.fromkeys("ab", {"$ref": f"#/$defs/d{n + 1}"})
+                    }
+                    for n in range(20)
+                }
+                | {"d20": {}},
+                "$ref": "#/$defs/d0",
+                "unevaluatedProperties": True,
+            },
+        ),
+    ],
+)
+def test_steps_and_time_of_a_check_have_a_limit(value: Any, schema: Any) -> None:
+    """What the library would do without end is a fault after about the time of the limit."""
+    start_s = time.thread_time()
+    assert len(faults(value, schema)) <= 20
+    assert time.thread_time() - start_s < 4 * json_check.MAX_SECONDS
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+@pytest.mark.parametrize("last", [{"type": "string"}, {"type": "integer"}])
+def test_a_reference_is_followed_once_for_a_value(keyword: str, last: Any) -> None:
+    """Twice the same at each of many levels takes twice the levels, whether it fits or not."""
+    schema = {
+        "$defs": {
+            f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]}
+            for n in range(25)
+        }
+        | {"d25": last},
+        "$ref": "#/$defs/d0",
+    }
+    start_s = time.thread_time()
+    assert bool(faults(5, schema)) == (last["type"] == "string" or keyword == "oneOf")
+    assert time.thread_time() - start_s < json_check.MAX_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("value", "factor", "n_faults"),
+    [(10**400, 0.5, 0), (10**400 + 1, 2.5, 1), (float("inf"), 0.5, 1), (1e308, 1e-300, 1)],
+)
+def test_numbers_beyond_all_floats_are_divided_exactly(
+    value: float, factor: float, n_faults: int
+) -> None:
+    """A number that no float holds is held against a factor all the same."""
+    assert len(faults(value, {"multipleOf": factor})) == n_faults
