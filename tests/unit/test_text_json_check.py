@@ -169,7 +169,7 @@ def test_other_threads_run_meanwhile(value: Any, schema: Any) -> None:
             {
                 "$defs": {
                     f"d{n}": {
-                        "dependentSchemas": dict.fromkeys("ab", {"$ref": f"#/$defs/d{n + 1}"})
+                        "dependentSchemas": {key: {"$ref": f"#/$defs/d{n + 1}"} for key in "ab"}
                     }
                     for n in range(20)
                 }
