@@ -4,12 +4,14 @@ Runs in the caller's thread. What is broken is refused here, before native code 
 """
 
 from pyllama.media.attachments import Attachments, MediaReader
+from pyllama.media.content import MARK
 from pyllama.media.fetch import Fetcher
 from pyllama.media.kinds import FORMATS, Family, FileKind, family_of, kind_of
 from pyllama.media.limits import MediaLimits
 
 __all__ = [
     "FORMATS",
+    "MARK",
     "Attachments",
     "Family",
     "Fetcher",

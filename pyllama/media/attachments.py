@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import ContextOverflow, InvalidMedia, NativeError, Unsupported
-from pyllama.media.content import Picture, Sound
+from pyllama.media.content import MARK, Picture, Sound
 from pyllama.media.kinds import FORMATS, kind_of
 from pyllama.media.limits import MediaLimits
 from pyllama.media.picture import of_image, read_picture
@@ -222,6 +222,10 @@ class Attachments:
             is_first, is_last = index == 0, index == len(texts) - 1
             tokens += self._reader.text_tokens(piece, is_first=is_first, is_last=is_last)
         return tuple(tokens), tuple(spans)
+
+    def marked(self, text: str) -> str:
+        """Return a rendered prompt with :data:`MARK` in the places of the media."""
+        return re.sub(f"<{self._secret}-[0-9]+>", MARK, text)
 
     def _cut(self, content: Picture | Sound, path: str) -> list[_Piece]:
         digest = content.digest

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+MARK = "<__media__>"
+"""What stands for a piece of media where a prompt is shown as text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -52,7 +52,9 @@ class ChatOptions:
     """Tokens of a thinking block; -1: no bound."""
     template_kwargs: Mapping[str, Any] | None = None
     """Values for the template."""
-    add_generation_prompt: bool = True
+    add_generation_prompt: bool | None = None
+    """Whether the prompt ends where the assistant begins to speak; None: yes, unless a message is
+    continued."""
     continue_final_message: bool | str | None = None
     """Whether the last message, by the assistant, is continued: True, False, ``content`` or
     ``reasoning_content``. None: yes, if an answer is asked for."""
@@ -67,8 +69,19 @@ class ChatOptions:
                 "continue_final_message must be true, false, content or reasoning_content",
                 param="continue_final_message",
             )
+        if self.add_generation_prompt and self.continue_final_message:
+            raise InvalidRequest(
+                "continue_final_message and add_generation_prompt exclude each other; "
+                "send one of them",
+                param="continue_final_message",
+            )
         if self.template_kwargs is not None and not hasattr(self.template_kwargs, "keys"):
             raise InvalidRequest("template_kwargs must be an object", param="template_kwargs")
+
+    @property
+    def opens_answer(self) -> bool:
+        """Whether the prompt ends where the assistant begins to speak."""
+        return self.add_generation_prompt is not False
 
 
 CHAT_OPTIONS = frozenset(field.name for field in fields(ChatOptions))
@@ -153,11 +166,13 @@ class ChatPrompts:
         else:
             key = wanted.key(request["chat_template_kwargs"])
             form = self._cache.get(key, lambda: self._forms.build(request, wanted))
+        text, media = rendered["prompt"], ()
         if attachments:
-            tokens, media = attachments.tokenize(rendered["prompt"])
-            return Prompt(tokens, form.stop, form.constraint, form.output, media)
-        text = self._vocab.tokenize(rendered["prompt"], add_special=True, parse_special=True)
-        return Prompt(tuple(text), form.stop, form.constraint, form.output)
+            tokens, media = attachments.tokenize(text)
+            text = attachments.marked(text)
+        else:
+            tokens = tuple(self._vocab.tokenize(text, add_special=True, parse_special=True))
+        return Prompt(tokens, form.stop, form.constraint, form.output, media, text)
 
     def _wanted(self, options: ChatOptions) -> Wanted:
         tools = chat_tools.read(options.tools, options.tool_choice)
@@ -172,7 +187,7 @@ class ChatPrompts:
             is_parallel = self._forms.is_parallel
         kwargs = {**self._template_kwargs, **(options.template_kwargs or {})}
         reasoning = read_reasoning(self._reasoning, options, kwargs)
-        return Wanted(tools, form, is_parallel, reasoning, options.add_generation_prompt)
+        return Wanted(tools, form, is_parallel, reasoning, options.opens_answer)
 
     def _request(
         self,
@@ -193,7 +208,7 @@ class ChatPrompts:
             kwargs.pop("reasoning_effort", None)
         request: dict[str, Any] = {
             "messages": self._forms.support.adapted(checked, wanted.tools),
-            "add_generation_prompt": options.add_generation_prompt,
+            "add_generation_prompt": options.opens_answer,
             "chat_template_kwargs": kwargs,
             "enable_thinking": wanted.reasoning.is_enabled,
             "reasoning_format": wanted.reasoning_format,
@@ -232,7 +247,7 @@ def _continuation(messages: list[dict[str, Any]], options: ChatOptions) -> bool 
     asked = options.continue_final_message
     is_ours = messages[-1]["role"] == "assistant"
     if asked is None:
-        asked = is_ours and options.add_generation_prompt
+        asked = is_ours and options.opens_answer
     if asked is False:
         return None
     path = f"messages[{len(messages) - 1}]"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from pyllama.media import Fetcher, MediaReader
+from pyllama.media import MARK, Fetcher, MediaReader
 from pyllama.text.chat import ChatPrompts
 from pyllama.text.detokenizer import Detokenizer
 from pyllama.text.parser import AnswerParser
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pyllama.text.prompts import Prompt
 
 # What llama-server writes in the place of media.
-_MARK = b"<__media__>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class TextCodec:
             if key == 0:
                 texts.append(self.vocab.detokenize(list(run), special=special))
             elif special:
-                texts.append(_MARK)
+                texts.append(MARK.encode())
         return b"".join(texts).decode("utf-8", "replace")
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:

@@ -32,6 +32,9 @@ class Prompt:
     """How the answer's text is read; None: all of it is content."""
     media: tuple[MediaSpan, ...] = ()
     """Where the tokens stand for media, in order."""
+    text: str = ""
+    """What the template made of a chat: without the tokens that the vocabulary adds around a text,
+    and with a mark for each piece of media. Empty where the prompt is no chat."""
 
 
 class TextPrompts:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from pyllama import Llama
+from pyllama.errors import InvalidRequest
+from tests.support import tiny_qwen
 from wsgi.factory import create_app
 from wsgi.host import Host
 
@@ -69,6 +71,44 @@ def test_template_is_applied_without_an_answer(client: httpx.Client) -> None:
     assert prompt.rstrip().endswith("assistant")
     count = post(client, "/v1/chat/completions/input_tokens", messages=MESSAGES)["input_tokens"]
     assert len(post(client, "/tokenize", content=prompt)["tokens"]) == count
+
+
+def test_template_is_applied_without_what_the_vocabulary_adds(tmp_path: Path) -> None:
+    """The text has no token in front of it: who tokenises it as a whole text adds that one."""
+    path = tiny_qwen.write(tmp_path / "bos.gguf", adds_bos=True)
+    with Llama(str(path), ctx_size=256, parallel=1, threads=1) as llm:
+        app: Any = create_app(Host(llm))
+        transport = httpx.WSGITransport(app=app)
+        with httpx.Client(transport=transport, base_url="http://test") as client:
+            prompt = post(client, "/apply-template", messages=MESSAGES)["prompt"]
+            tokens = post(client, "/tokenize", content=prompt, add_special=True)["tokens"]
+            url = "/v1/chat/completions/input_tokens"
+            count = post(client, url, messages=MESSAGES)["input_tokens"]
+    assert prompt.startswith("<|im_start|>system")
+    assert len(tokens) == count
+
+
+def test_a_continued_message_needs_no_new_one(client: httpx.Client) -> None:
+    """A prompt cannot both go on with a message and begin one; either alone is fine."""
+    messages = [*MESSAGES, {"role": "assistant", "content": "Once"}]
+    for url in ("/apply-template", "/v1/chat/completions", "/v1/chat/completions/input_tokens"):
+        for value in (True, "content", "reasoning_content"):
+            body = {"messages": messages, "continue_final_message": value, "max_tokens": 1}
+            refused = client.post(url, json={**body, "add_generation_prompt": True})
+            assert refused.status_code == 400, url
+            assert refused.json()["error"]["param"] == "continue_final_message"
+    for fields in ({"add_generation_prompt": False}, {}):
+        body = {"messages": messages, "continue_final_message": True, **fields}
+        assert post(client, "/apply-template", **body)["prompt"].endswith("Once")
+
+
+def test_the_library_refuses_both_as_well(model_path: Path) -> None:
+    """So does whoever calls the model without a server."""
+    with Llama(str(model_path), ctx_size=256, parallel=1, threads=1) as llm:
+        messages = [*MESSAGES, {"role": "assistant", "content": "Once"}]
+        with pytest.raises(InvalidRequest) as caught:
+            llm.chat_prompt(messages, add_generation_prompt=True, continue_final_message=True)
+    assert caught.value.param == "continue_final_message"
 
 
 @pytest.mark.parametrize(

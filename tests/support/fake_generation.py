@@ -50,6 +50,7 @@ class FakePrompt:
     options: Mapping[str, Any] = field(default_factory=dict)
     """What the chat was to be rendered with, by the names of ``Llama.chat_prompt``."""
     stop: tuple[str, ...] = ()
+    text: str = ""
 
 
 class FakeGeneration:

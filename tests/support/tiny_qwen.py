@@ -36,11 +36,16 @@ def _byte_tokens() -> list[str]:
 _TOKENS = [*_byte_tokens(), _MERGED, *_CONTROL]
 
 
-def write(path: Path) -> Path:
-    """Write the model; every byte is a token, and it answers in visible letters without an end."""
+def write(path: Path, *, adds_bos: bool = False) -> Path:
+    """Write the model; every byte is a token, and it answers in visible letters without an end.
+
+    Args:
+        path: the file.
+        adds_bos: whether its vocabulary puts a token before every text.
+    """
     random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "qwen2vl")
-    _describe(writer)
+    _describe(writer, adds_bos=adds_bos)
     for name, shape in _tensors():
         if name.endswith("norm.weight"):
             data = np.ones(shape, np.float32)
@@ -61,7 +66,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def _describe(writer: Any) -> None:
+def _describe(writer: Any, *, adds_bos: bool) -> None:
     writer.add_name("random weights")
     writer.add_context_length(4096)
     writer.add_embedding_length(N_EMBD)
@@ -80,7 +85,8 @@ def _describe(writer: Any) -> None:
     writer.add_token_merges(["t h"])
     writer.add_eos_token_id(_TOKENS.index("<|im_end|>"))
     writer.add_pad_token_id(_TOKENS.index("<|endoftext|>"))
-    writer.add_add_bos_token(False)  # noqa: FBT003
+    writer.add_bos_token_id(_TOKENS.index("<|endoftext|>"))
+    writer.add_add_bos_token(adds_bos)
     writer.add_chat_template(_TEMPLATE)
 
 

@@ -255,6 +255,10 @@ def test_reasoning_and_continuation_reach_the_template(
         ({"thinking_budget_tokens": 1, "reasoning_budget_tokens": 2}, "reasoning_budget_tokens"),
         ({"think": True, "enable_thinking": False}, "enable_thinking"),
         ({"continue_final_message": "thoughts"}, "continue_final_message"),
+        (
+            {"continue_final_message": True, "add_generation_prompt": True},
+            "continue_final_message",
+        ),
     ],
 )
 def test_reasoning_that_cannot_be_is_refused(

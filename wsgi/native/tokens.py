@@ -68,8 +68,7 @@ class ApplyTemplate:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the text; nothing is generated."""
         llm = self._host.get()
-        prompt = parse_chat(read_object(req), llm).prompt(llm)
-        resp.media = {"prompt": llm.detokenize(prompt.tokens, special=True)}
+        resp.media = {"prompt": parse_chat(read_object(req), llm).prompt(llm).text}
 
 
 def _piece(piece: bytes) -> str | list[int]:
