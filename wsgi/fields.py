@@ -1,28 +1,23 @@
-"""The top-level fields of a request body: spelling, nulls, refusals, and names unknown to all."""
+"""The top-level fields of a request body: spelling, nulls, refusals, and what is passed over."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+
+from .ignored import Names, note_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .validation import Schema
 
-_log = logging.getLogger("pyllama.wsgi")
-
-_MAX_REMEMBERED = 256
-_MAX_NAME = 64
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A field that the dialect defines and this server does not honour yet."""
+    """A field that the dialect defines, that asks for another answer, and is not honoured here."""
 
     name: str
     asks: Callable[[Any], bool]
@@ -34,16 +29,15 @@ class FieldReader:
     """Checks the bodies of one route; safe to share between threads.
 
     Args:
-        schema: the fields that are honoured.
+        schema: the fields that are honoured, and those that are ignored.
         refusals: those that are refused.
     """
 
     def __init__(self, schema: Schema, refusals: Sequence[Refusal]) -> None:
         self.schema = schema
         self.refusals: Mapping[str, Refusal] = {refusal.name: refusal for refusal in refusals}
-        self._known = schema.names | self.refusals.keys()
-        self._ignored: set[str] = set()
-        self._lock = threading.Lock()
+        self._known = schema.names | schema.ignored.names | self.refusals.keys()
+        self._unknown = Names()
 
     def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a body that are honoured, under their own spelling.
@@ -58,18 +52,11 @@ class FieldReader:
             refusal = self.refusals[name]
             if refusal.asks(fields[name]):
                 raise Unsupported(f"{name} is not supported; {refusal.remedy}", param=name)
+        self.schema.ignored.note(fields)
         unknown = fields.keys() - self._known
         if unknown:
-            self._note(unknown)
+            note_unknown(self._unknown.fresh(unknown))
         return {name: value for name, value in fields.items() if name in self.schema.names}
-
-    def _note(self, unknown: set[str]) -> None:
-        """Log each name once, as far as a bounded memory goes: clients choose the names."""
-        with self._lock:
-            fresh = sorted(unknown - self._ignored)[: _MAX_REMEMBERED - len(self._ignored)]
-            self._ignored.update(fresh)
-        for name in fresh:
-            _log.warning("request field %.*r is unknown and ignored", _MAX_NAME, name)
 
 
 def whole(value: Any) -> Any:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 _ABOUT = (
     "A body is read as JSON whatever its content type says. A member that is null counts as "
-    "absent, `top-p` as `top_p`; one that no API defines is ignored. A member that its API defines "
-    "and that is not honoured here is in no schema: x-refused has its name, and what to do "
-    "instead. Answers may have more members than are told here."
+    "absent, `top-p` as `top_p`; one that no API defines is ignored. A member with `x-ignored` is "
+    "taken, and no answer hangs on it. A member that its API defines and that asks for what is "
+    "not done here is in no schema: x-refused has its name, and what to do instead. Answers may "
+    "have more members than are told here."
 )
 
 _ERRORS = {

@@ -14,6 +14,8 @@ from referencing import Registry, Resource
 
 from pyllama.errors import InvalidRequest
 
+from .ignored import IgnoredFields
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -46,8 +48,11 @@ class Schema:
         )
         self.package, self.name = package, name
         self.document: Mapping[str, Any] = documents[name]
-        self.names: frozenset[str] = frozenset(_property_names(self.document, documents))
-        """The fields that the schema knows, those of its neighbours included."""
+        self.ignored = IgnoredFields(self.document, documents, name)
+        """The fields, and the members of fields, that are passed over."""
+        names = _property_names(self.document, documents)
+        self.names: frozenset[str] = frozenset(names) - self.ignored.names
+        """The fields that are honoured, those of its neighbours included."""
         self._validator = Draft202012Validator(self.document, registry=registry)
 
     def check(self, body: Mapping[str, Any]) -> None:

@@ -113,10 +113,10 @@ def test_another_model_is_not_found(client: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings"])
 def test_options_are_honoured_or_refused(client: httpx.Client, path: str) -> None:
     """As those of an answer are."""
-    body = {**ROUTES[path], "options": {"num_thread": 2}}
+    body = {**ROUTES[path], "options": {"tfs_z": 2}}
     response = client.post(path, json=body)
     assert response.status_code == 400
-    assert "num_thread" in response.json()["error"]
+    assert "tfs_z" in response.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,9 @@ CHAT = Schema("wsgi.openai", "chat.json")
 COMPLETION = Schema("wsgi.openai", "completion.json")
 
 ASKING: dict[str, Any] = {
-    "n_keep": 4,
-    "n_discard": 2,
     "n_indent": 1,
-    "n_cache_reuse": 16,
     "t_max_predict_ms": 100,
-    "id_slot": 0,
     "lora": [{"id": 0, "scale": 1.0}],
-    "backend_sampling": True,
     "return_tokens": True,
     "return_progress": True,
     "response_fields": ["content"],
@@ -35,9 +30,6 @@ ASKING: dict[str, Any] = {
     "function_call": {"name": "f"},
     "audio": {"voice": "x"},
     "modalities": ["text", "audio"],
-    "prediction": {"type": "content"},
-    "web_search_options": {},
-    "verbosity": "high",
     "reasoning_budget_start_tag": "<think>",
     "reasoning_budget_end_tag": "</think>",
     "reasoning_budget_end_tags": ["</think>"],

@@ -106,9 +106,9 @@ def test_wrong_options_are_named_by_their_path(
 
 
 @pytest.mark.parametrize("refused", OPTION_FIELDS.refusals.values(), ids=lambda one: one.name)
-def test_options_of_loading_are_refused(client: httpx.Client, refused: Any) -> None:
-    """What was settled when the server started names the way to settle it."""
-    options = {refused.name: 2 if refused.name != "f16_kv" else False}
+def test_options_that_cannot_be_honoured_are_refused(client: httpx.Client, refused: Any) -> None:
+    """What asks for another answer than can be given is named, with what to do instead."""
+    options = {refused.name: 2}
     message = refusal(client, GENERATE, prompt="Hi", options=options)
     assert message == f"options.{refused.name} is not supported; {refused.remedy}"
 
@@ -168,7 +168,6 @@ def test_template_makes_the_text(client: httpx.Client, llm: FakeLlama) -> None:
         ({"keep_alive": "soon"}, "keep_alive does not satisfy pattern"),
         ({"keep_alive": {}}, "keep_alive must be a string or a number, not an object"),
         ({"stream": "yes"}, "stream must be true or false, not a string"),
-        ({"truncate": True}, "truncate must be False, not True; what does not fit"),
         ({"top_logprobs": 3}, "top_logprobs needs logprobs"),
     ],
 )

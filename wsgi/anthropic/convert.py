@@ -11,6 +11,7 @@ import orjson
 from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import function_call
+from ..ignored import note_item
 from ..parts import Conversion, Part, base64_url, content_of, picture_part, text_part
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # A checksum that changes with every request of a popular client. It stands before all else, so
 # with it no prompt would begin like the one before.
 _CHECKSUM = re.compile(r"^(x-anthropic-billing-header:[^\n]*?\bcch=)[0-9a-f]+")
+
+_HOSTED = frozenset(
+    {"server_tool_use", "mcp_tool_use", "mcp_tool_listing", "container_upload", "fallback"}
+)
 
 
 class _Block(NamedTuple):
@@ -114,6 +119,10 @@ class Converter(Conversion):
                 place = f"messages[{len(self.messages)}].tool_calls[{len(calls)}]"
                 self.names[place] = block.path
                 calls.append(self._call(block.value))
+            elif kind == "compaction" and block.value.get("content"):
+                texts.append(block.value["content"])
+            elif _is_hosted(kind):
+                note_item(kind)
             elif kind != "redacted_thinking":  # nobody but its maker can read it
                 texts.append(_said(block))
         text = "".join(texts)
@@ -142,6 +151,8 @@ def _part(block: _Block, where: str) -> Part:
     kind = value["type"]
     if kind == "text":
         return text_part(value["text"], path)
+    if kind == "tool_reference" and where == "tool_result":
+        return text_part(value["tool_name"], path)
     if kind == "document":
         # What stands above the text of a document is told with it.
         told = [value.get("title"), value.get("context"), value["source"]["data"]]
@@ -152,6 +163,11 @@ def _part(block: _Block, where: str) -> Part:
     if source["type"] == "url":
         return picture_part(source["url"], path, f"{path}.source.url")
     return picture_part(base64_url(source["data"]), path, f"{path}.source.data")
+
+
+def _is_hosted(kind: str) -> bool:
+    """Return whether a block of the assistant's tells of what a hosted service did by itself."""
+    return kind in _HOSTED or kind.endswith("_tool_result")
 
 
 def _said(block: _Block) -> str:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.errors import InvalidRequest, Unsupported
 from pyllama.field_names import renamed
 
-from ..conversation import Conversation, named_tool
+from ..conversation import Conversation
 from ..fields import FieldReader
 from ..validation import Schema
 from .convert import Converter
-from .refusals import PROMPT_REFUSALS
+from .refusals import MESSAGES_REFUSALS
+from .tools import tool_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pyllama.params import GenerationParams
 
-MESSAGES_FIELDS = FieldReader(Schema(__package__, "messages.json"), PROMPT_REFUSALS)
-COUNT_FIELDS = FieldReader(Schema(__package__, "count_tokens.json"), PROMPT_REFUSALS)
+MESSAGES_FIELDS = FieldReader(Schema(__package__, "messages.json"), MESSAGES_REFUSALS)
+COUNT_FIELDS = FieldReader(Schema(__package__, "count_tokens.json"), ())
 
 _SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
 
@@ -73,46 +73,11 @@ def _conversation(fields: Mapping[str, Any]) -> Conversation:
     converter.add_turns(fields["messages"])
     names = _NAMES | converter.names
     options = {
-        **_tool_options(fields, names),
+        **tool_options(fields, names),
         **_thinking_options(fields.get("thinking", {})),
-        **_output_options(fields.get("output_config", {})),
+        **_output_options(fields, names),
     }
     return Conversation(messages=converter.messages, options=options, names=names)
-
-
-def _tool_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    tools: Sequence[Mapping[str, Any]] = fields.get("tools", ())
-    options: dict[str, Any] = {}
-    if tools:
-        options["tools"] = [_function(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
-        for i in range(len(tools)):
-            names[f"tools[{i}].function"] = f"tools[{i}]"
-            names[f"tools[{i}].function.parameters"] = f"tools[{i}].input_schema"
-    choice = fields.get("tool_choice", {})
-    kind = choice.get("type", "auto")
-    if kind in {"any", "tool"} and not tools:
-        raise InvalidRequest(f"tool_choice {kind!r} needs tools", param="tool_choice")
-    if kind == "tool":
-        options["tool_choice"] = named_tool(choice["name"], tools)
-    elif kind != "auto":
-        options["tool_choice"] = {"any": "required", "none": "none"}[kind]
-    if choice.get("disable_parallel_tool_use"):
-        options["parallel_tool_calls"] = False
-    return options
-
-
-def _function(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
-    kind = tool.get("type")
-    if kind not in {None, "custom"}:
-        raise Unsupported(
-            f"{path}.type {kind[:40]!r} is a tool that this server does not have; "
-            "define one of your own, with an input_schema",
-            param=f"{path}.type",
-        )
-    function = {"name": tool["name"], "parameters": tool["input_schema"]}
-    if tool.get("description"):
-        function["description"] = tool["description"]
-    return {"type": "function", "function": function}
 
 
 def _thinking_options(thinking: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,12 +90,17 @@ def _thinking_options(thinking: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _output_options(config: Mapping[str, Any]) -> dict[str, Any]:
+def _output_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    config = fields.get("output_config", {})
     options: dict[str, Any] = {}
     if config.get("effort"):
         options["reasoning_effort"] = config["effort"]
     if config.get("format"):
         options["json_schema"] = config["format"]["schema"]
+    elif "output_format" in fields:
+        # What the format was called at first.
+        options["json_schema"] = fields["output_format"]["schema"]
+        names["json_schema"] = "output_format.schema"
     return options
 
 

@@ -132,6 +132,7 @@ def _schema(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "<table>"
     for name, value in schema.get("properties", {}).items():
         mark = " (required)" if name in required else ""
+        mark += " (ignored)" if value.get("x-ignored") else ""
         yield f"<tr><td><code>{escape(name)}</code>{mark}<td>{_type(value)}"
         yield f"<td>{escape(value.get('description', ''))}"
     yield "</table>"

@@ -1,4 +1,4 @@
-"""Fields that OpenAI or llama-server defines and this server does not honour yet.
+"""Fields of OpenAI's or llama-server's that ask for another answer than can be given here.
 
 A value that asks for nothing (an empty list, false, the default) is as good as absent, since
 many clients spell out every field that they know.
@@ -25,14 +25,9 @@ def _above(limit: int) -> Callable[[Any], bool]:
 _LEAVE_OUT = "leave it out"
 
 _COMMON = (
-    Refusal("n_keep", bool, _LEAVE_OUT),
-    Refusal("n_discard", bool, _LEAVE_OUT),
     Refusal("n_indent", bool, _LEAVE_OUT),
-    Refusal("n_cache_reuse", bool, _LEAVE_OUT),
     Refusal("t_max_predict_ms", _above(-1), _LEAVE_OUT),
-    Refusal("id_slot", _above(-1), "slots are chosen by the engine"),
     Refusal("lora", bool, _LEAVE_OUT),
-    Refusal("backend_sampling", bool, _LEAVE_OUT),
     Refusal("return_tokens", bool, _LEAVE_OUT),
     Refusal("return_progress", bool, _LEAVE_OUT),
     Refusal("response_fields", bool, _LEAVE_OUT),
@@ -45,9 +40,6 @@ CHAT_REFUSALS = (
     Refusal("function_call", _other_than("none", "auto"), "send tool_choice"),
     Refusal("audio", bool, _LEAVE_OUT),
     Refusal("modalities", _other_than(["text"]), 'send ["text"]'),
-    Refusal("prediction", bool, _LEAVE_OUT),
-    Refusal("web_search_options", lambda _: True, _LEAVE_OUT),
-    Refusal("verbosity", _other_than("medium"), _LEAVE_OUT),
     Refusal("reasoning_budget_start_tag", bool, "the chat template says where reasoning begins"),
     Refusal("reasoning_budget_end_tag", bool, "the chat template says where reasoning ends"),
     Refusal("reasoning_budget_end_tags", bool, "the chat template says where reasoning ends"),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pyllama.errors import InvalidRequest, Unsupported
 
 from ..conversation import function_call
+from ..ignored import note_item
 from ..parts import Conversion, Part, picture_part, text_part
+from .calls import CALLS, OUTPUTS, call_id_of, call_of, is_hosted, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,16 +45,15 @@ class Converter(Conversion):
         kind = item.get("type", "message")
         if kind == "message":
             self._add_message(item, path)
+        elif is_hosted(item):
+            note_item(kind)
         elif kind == "reasoning":
-            parts = item.get("content") or item.get("summary") or []
-            texts = _texts(parts, f"{path}.content", _THOUGHTS)
-            answer = self._answer(path)
-            answer["reasoning_content"] = answer.get("reasoning_content", "") + "".join(texts)
-        elif kind == "function_call":
+            self._add_thoughts(item, path)
+        elif kind in CALLS:
             self._add_call(item, path)
-        elif kind == "function_call_output":
+        elif kind in OUTPUTS:
             self._add_output(item, path)
-        else:
+        elif kind != "additional_tools":  # they are shown with the others
             raise Unsupported(
                 f"{path}.type {kind[:40]!r} is not supported; send messages, function calls and "
                 "their outputs",
@@ -79,25 +80,34 @@ class Converter(Conversion):
         else:
             self._add(path, {"role": item["role"]}, _parts(parts, f"{path}.content"))
 
+    def _add_thoughts(self, item: Item, path: str) -> None:
+        parts = item.get("content") or item.get("summary") or []
+        texts = _texts(parts, f"{path}.content", _THOUGHTS)
+        # What is encrypted only its maker can read.
+        if texts:
+            answer = self._answer(path)
+            answer["reasoning_content"] = answer.get("reasoning_content", "") + "".join(texts)
+
     def _add_call(self, item: Item, path: str) -> None:
-        call_id, name = item["call_id"], item["name"]
+        call_id = call_id_of(item, path)
+        name, arguments = call_of(item, path)
         self._function_names[call_id] = name
         answer = self._answer(path)
         calls = answer.setdefault("tool_calls", [])
         place = f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"
         self.names[place] = self.names[f"{place}.function"] = path
-        calls.append(function_call(call_id, name, item["arguments"]))
+        calls.append(function_call(call_id, name, arguments))
         answer["content"] = answer["content"] or None
 
     def _add_output(self, item: Item, path: str) -> None:
-        call_id = item["call_id"]
+        call_id = call_id_of(item, path)
         name = self._function_names.get(call_id)
         if name is None:
             raise InvalidRequest(
-                f"{path}.call_id names no function call before it: {call_id[:64]!r}",
+                f"{path}.call_id names no call before it: {call_id[:64]!r}",
                 param=f"{path}.call_id",
             )
-        output = item["output"]
+        output = output_of(item)
         parts = [{"type": "text", "text": output}] if isinstance(output, str) else output
         message = {"role": "tool", "tool_call_id": call_id, "name": name}
         self._add(path, message, _parts(parts, f"{path}.output"))

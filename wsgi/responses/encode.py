@@ -11,7 +11,7 @@ from pyllama.openai_logprobs import ChatLogprobs
 
 from ..ids import random_id
 from ..segments import Closed, Opened, Segments
-from .items import finished_item, new_item, part_of
+from .items import Items, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ..errors import ErrorInfo
     from ..segments import Change, Segment
+    from .tools import Toolbox
 
-_PREFIXES = {"reasoning": "rs_", "text": "msg_", "call": "fc_"}
 _RATE_LIMIT = 429
 
 
@@ -33,6 +33,7 @@ class ResponseEncoder:
     Args:
         llm: the model.
         repeated: members of the object that say what was asked for.
+        tools: of the request.
         keep: is given the object of an answer that came to its end.
     """
 
@@ -44,6 +45,7 @@ class ResponseEncoder:
         llm: Llama,
         repeated: Mapping[str, Any],
         *,
+        tools: Toolbox,
         keep: Callable[[dict[str, Any]], None],
     ) -> None:
         self.completion_id = random_id("resp_")
@@ -58,6 +60,7 @@ class ResponseEncoder:
         self._logprobs = ChatLogprobs(llm.piece)
         self._keep = keep
         self._segments = Segments()
+        self._items = Items(tools)
         # The ids of the segments' items: a call has two, its own and that of the call.
         self._item_ids: list[str] = []
         self._n_events = 0
@@ -117,7 +120,7 @@ class ResponseEncoder:
             yield self._event(
                 "response.output_item.added",
                 output_index=segment.index,
-                item=new_item(segment, item_id),
+                item=self._items.new(segment, item_id),
             )
             if segment.kind != "call":
                 part = part_of(segment, "", [])
@@ -126,25 +129,32 @@ class ResponseEncoder:
                 )
         elif isinstance(change, Closed):
             yield from self._closing(segment, place)
-        else:
+        elif stream := _STREAMS.get(self._items.kind(segment)):
             yield self._event(
-                f"response.{_STREAMS[segment.kind]}.delta",
+                f"response.{stream}.delta",
                 **place,
                 **self._members(segment, change.logprobs),
                 delta=change.piece,
             )
 
     def _closing(self, segment: Segment, place: dict[str, Any]) -> Iterator[bytes]:
-        done = f"response.{_STREAMS[segment.kind]}.done"
         logprobs = self._listed(segment.logprobs)
-        if segment.kind == "call":
-            yield self._event(done, **place, name=segment.name, arguments=segment.text)
-        else:
+        item = self._items.finished(segment, place["item_id"], logprobs)
+        kind = self._items.kind(segment)
+        if kind == "function":
+            done = {"name": item["name"], "arguments": item["arguments"]}
+            yield self._event("response.function_call_arguments.done", **place, **done)
+        elif kind == "custom":
+            # It comes at once: what it is can be told from its JSON when that is whole.
+            event = "response.custom_tool_call_input"
+            yield self._event(f"{event}.delta", **place, delta=item["input"])
+            yield self._event(f"{event}.done", **place, input=item["input"])
+        elif segment.kind != "call":
             members = self._members(segment, segment.logprobs)
+            event = f"response.{_STREAMS[kind]}.done"
+            yield self._event(event, **place, **members, text=segment.text)
             part = part_of(segment, segment.text, logprobs)
-            yield self._event(done, **place, **members, text=segment.text)
             yield self._event("response.content_part.done", **place, content_index=0, part=part)
-        item = finished_item(segment, place["item_id"], logprobs)
         yield self._event("response.output_item.done", output_index=segment.index, item=item)
 
     def _event(self, kind: str, **members: Any) -> bytes:
@@ -163,7 +173,7 @@ class ResponseEncoder:
     def _name(self, change: Change) -> Change:
         """Give an item that begins its id."""
         if isinstance(change, Opened):
-            self._item_ids.append(random_id(_PREFIXES[change.segment.kind]))
+            self._item_ids.append(random_id(self._items.prefix(change.segment)))
         return change
 
     def _listed(self, logprobs: Sequence[TokenLogprobs]) -> list[Any]:
@@ -172,7 +182,7 @@ class ResponseEncoder:
 
     def _response(self, status: str, **members: Any) -> dict[str, Any]:
         output = [
-            finished_item(segment, item_id, self._listed(segment.logprobs))
+            self._items.finished(segment, item_id, self._listed(segment.logprobs))
             for segment, item_id in zip(self._segments.all, self._item_ids, strict=True)
         ]
         absent = {"error": None, "incomplete_details": None, "usage": None}
@@ -197,5 +207,5 @@ _BEGINNINGS = ("created", "in_progress")
 _STREAMS = {
     "reasoning": "reasoning_text",
     "text": "output_text",
-    "call": "function_call_arguments",
+    "function": "function_call_arguments",
 }

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.errors import InvalidRequest, Unsupported
 from pyllama.field_names import renamed
 
-from ..conversation import Conversation, named_tool
+from ..conversation import Conversation
 from ..fields import FieldReader
 from ..validation import Schema
+from .calls import TOOL_LISTS
 from .convert import Converter
 from .refusals import PROMPT_REFUSALS
+from .tools import Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +32,9 @@ _NAMES = {
     "reasoning_effort": "reasoning.effort",
 }
 _SAMPLING = ("temperature", "top_p")
-_REPEATED = (
-    "instructions",
-    "previous_response_id",
-    "prompt_cache_key",
-    "safety_identifier",
-    "user",
-)
+_REPEATED = ("instructions", "previous_response_id")
+# Nothing hangs on them, but that the answer has them.
+_REPEATED_ADVICE = ("prompt_cache_key", "safety_identifier", "user")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +44,7 @@ class ResponsesRequest:
     conversation: Conversation
     items: tuple[Item, ...]
     """All input, with the conversation that came before and without references."""
+    tools: Toolbox
     params: GenerationParams
     stream: bool
     store: bool
@@ -72,14 +70,17 @@ def parse_responses(
         options["logprobs"] = n_top
     with renamed(_NAMES):
         params = defaults.with_options(**options)
-    items, conversation = _conversation(fields, store)
+    items, conversation, tools = _conversation(fields, store)
+    repeated = _repeated(fields, params)
+    repeated.update({name: body.get(name) for name in _REPEATED_ADVICE})
     return ResponsesRequest(
         conversation=conversation,
         items=items,
+        tools=tools,
         params=params,
         stream=fields.get("stream", False),
         store=fields.get("store", True),
-        repeated=_repeated(fields, params),
+        repeated=repeated,
     )
 
 
@@ -90,7 +91,7 @@ def parse_input_tokens(body: Mapping[str, Any], store: ResponseStore) -> Convers
 
 def _conversation(
     fields: Mapping[str, Any], store: ResponseStore
-) -> tuple[tuple[Item, ...], Conversation]:
+) -> tuple[tuple[Item, ...], Conversation, Toolbox]:
     converter = Converter()
     if "instructions" in fields:
         converter.add_instructions(fields["instructions"])
@@ -99,21 +100,28 @@ def _conversation(
         param = "previous_response_id"
         before = store.get(fields[param], param=param).items
     new = _items(fields["input"], store)
-    for item in before:
-        converter.add_item(item, "previous_response_id")
-    for i, item in enumerate(new):
-        converter.add_item(item, "input" if isinstance(fields["input"], str) else f"input[{i}]")
+    tools = Toolbox()
+    tools.add(fields.get("tools", ()), "tools")
+    places = [(item, "previous_response_id") for item in before]
+    is_text = isinstance(fields["input"], str)
+    places += [(item, "input" if is_text else f"input[{i}]") for i, item in enumerate(new)]
+    for item, path in places:
+        converter.add_item(item, path)
+        if item.get("type") in TOOL_LISTS:
+            tools.add(item["tools"], f"{path}.tools", again=True)
     converter.finish()
     names = _NAMES | converter.names
     options = {
-        **_tool_options(fields, names),
+        **tools.options(fields.get("tool_choice", "auto"), names),
         **_format_options(fields.get("text", {}).get("format") or {}),
     }
+    if "parallel_tool_calls" in fields:
+        options["parallel_tool_calls"] = fields["parallel_tool_calls"]
     effort = fields.get("reasoning", {}).get("effort")
     if effort:
         options["reasoning_effort"] = effort
     conversation = Conversation(messages=converter.messages, options=options, names=names)
-    return before + new, conversation
+    return before + new, conversation, tools
 
 
 def _items(given: str | Sequence[Item], store: ResponseStore) -> tuple[Item, ...]:
@@ -128,38 +136,6 @@ def _items(given: str | Sequence[Item], store: ResponseStore) -> tuple[Item, ...
 def _is_reference(item: Item) -> bool:
     # The type may be left out.
     return item.get("type") == "item_reference" or not item.keys() & {"type", "role"}
-
-
-def _tool_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    tools: Sequence[Mapping[str, Any]] = fields.get("tools", ())
-    options: dict[str, Any] = {}
-    if tools:
-        options["tools"] = [_function(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
-        names.update({f"tools[{i}].function": f"tools[{i}]" for i in range(len(tools))})
-    choice = fields.get("tool_choice", "auto")
-    if choice not in ("auto", "none") and not tools:
-        raise InvalidRequest("tool_choice asks for a call, which needs tools", param="tool_choice")
-    if isinstance(choice, dict):
-        options["tool_choice"] = named_tool(choice["name"], tools)
-    elif choice != "auto":
-        options["tool_choice"] = choice
-    if "parallel_tool_calls" in fields:
-        options["parallel_tool_calls"] = fields["parallel_tool_calls"]
-    return options
-
-
-def _function(tool: Mapping[str, Any], path: str) -> dict[str, Any]:
-    kind = tool["type"]
-    if kind != "function":
-        raise Unsupported(
-            f"{path}.type {kind[:40]!r} is a tool that this server does not have; send functions",
-            param=f"{path}.type",
-        )
-    parameters = tool.get("parameters") or {"type": "object", "properties": {}}
-    function = {"name": tool["name"], "parameters": parameters}
-    if tool.get("description"):
-        function["description"] = tool["description"]
-    return {"type": "function", "function": function}
 
 
 def _format_options(wanted: Mapping[str, Any]) -> dict[str, Any]:

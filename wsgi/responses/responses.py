@@ -32,6 +32,7 @@ class Responses:
         encoder = ResponseEncoder(
             llm,
             request.repeated,
+            tools=request.tools,
             keep=lambda response: self._keep(request, response),
         )
         order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder.take)
