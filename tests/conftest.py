@@ -35,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="send N made-up requests, others each time, where a few that are always the same do",
     )
     parser.addoption(
+        "--coding-agents",
+        metavar="FOLDER",
+        help="run Claude Code and Codex, whose commands are in this folder, against this server",
+    )
+    parser.addoption(
         "--media-files",
         type=int,
         metavar="N",

@@ -76,7 +76,9 @@ class FakeLlama:
 
     def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> FakePrompt:
         """Make one token of each message; remember everything."""
-        return FakePrompt(tokens=tuple(range(len(messages))), source=messages, options=options, text="rendered")
+        return FakePrompt(
+            tokens=tuple(range(len(messages))), source=messages, options=options, text="rendered"
+        )
 
     def text_prompt(self, prompt: str | Sequence[int], **options: Any) -> FakePrompt:
         """Make one token of each character; token ids stay what they are."""

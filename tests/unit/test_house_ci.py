@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = (".ci/run", "ci/check", "ci/test_command", "ci/wheels")
+SCRIPTS = (".ci/run", "ci/check", "ci/coding_agents", "ci/test_command", "ci/wheels")
 
 
 def extract(readme: Path) -> subprocess.CompletedProcess[str]:
