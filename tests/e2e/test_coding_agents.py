@@ -74,11 +74,10 @@ def asked(capsys: pytest.CaptureFixture[str]) -> Iterator[list[tuple[str, str, i
 
 
 def do(llm: Any, seen: list[Any], run: Callable[[str], str]) -> str:
-    """Let a program work over a model; returns what it printed."""
+    """Let a program work over a model, of which no request may be refused."""
     app: Any = Requests(create_app(Host(llm)), seen)
     with served(app) as url:
         printed = run(url)
-    assert "exit status 0" in printed, printed
     assert [status for _, _, status in seen if status >= 400] == [], printed
     return printed
 
@@ -89,7 +88,7 @@ def test_claude_code_writes_a_file(programs: Path, tmp_path: Path, asked: list[A
     llm = Worker(tmp_path / "work" / "hello.txt")
     printed = do(llm, asked, lambda url: run_claude(programs, tmp_path, url))
     assert (tmp_path / "work" / "hello.txt").read_text(encoding="utf-8") == "hello\n"
-    assert "Done." in printed
+    assert printed.split() == ["Done.", "exit", "status", "0"]
     assert [path for _, path, _ in asked].count("/v1/messages") == 2
 
 
@@ -99,13 +98,16 @@ def test_codex_writes_a_file(programs: Path, tmp_path: Path, asked: list[Any]) -
     llm = Worker(tmp_path / "work" / "hello.txt")
     printed = do(llm, asked, lambda url: run_codex(programs, tmp_path, url))
     assert (tmp_path / "work" / "hello.txt").read_text(encoding="utf-8") == "hello\n"
-    assert "Done." in printed
+    assert printed.rstrip().endswith("exit status 0")
     assert [path for _, path, _ in asked].count("/v1/responses") == 2
 
 
 @pytest.fixture
 def small(model_path: Path) -> Iterator[Llama]:
-    """The default model, with room for what the programs say of themselves."""
+    """The default model, with room for what the programs say of themselves.
+
+    Its answers are cut after a few tokens, which the programs may call a failure.
+    """
     with Llama(str(model_path), ctx_size=32768, parallel=1, max_tokens=48) as llm:
         yield llm
 

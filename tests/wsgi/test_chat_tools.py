@@ -140,7 +140,13 @@ def test_tool_without_a_type_is_a_function(client: httpx.Client, llm: FakeLlama)
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"tools": [{"type": "custom", "custom": {}, "function": {"name": "a"}}]}, "tools[0].type"),
+        ({"tools": [{"type": "custom", "custom": {}, "function": {"name": "a"}}]},
+         "tools[0].custom.name"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "web_search"}}, "tool_choice.type"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "allowed_tools", "allowed_tools": {
+            "mode": "auto", "tools": [{"type": "function", "function": {"name": "x"}}]}}},
+         "tool_choice.allowed_tools.tools[0].function.name"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [{"function": {}}]}, "tools[0].function.name"),
         ({"tools": [{"function": {"name": "a", "parameters": []}}]},

@@ -80,7 +80,7 @@ def test_refusals_are_text(client: httpx.Client, llm: FakeLlama) -> None:
         ({"role": "assistant", "tool_calls": "f"}, ".tool_calls"),
         ({"role": "assistant", "tool_calls": [{}]}, ".tool_calls[0].function"),
         ({"role": "assistant", "tool_calls": [{"function": {}}]}, ".tool_calls[0].function.name"),
-        ({"role": "assistant", "tool_calls": [{"type": "custom", "function": {"name": "a"}}]},
+        ({"role": "assistant", "tool_calls": [{"type": "mcp", "function": {"name": "a"}}]},
          ".tool_calls[0].type"),
         ({"role": "assistant", "function_call": {"name": "f"}}, ".function_call"),
         ({"role": "assistant", "audio": {"id": "x"}}, ".audio"),

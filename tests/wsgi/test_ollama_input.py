@@ -248,7 +248,7 @@ def test_tools_are_handed_on_whole(client: httpx.Client, llm: FakeLlama) -> None
         ({"messages": [{"role": "robot"}]}, "messages[0].role must be"),
         ({"messages": [{"content": [1]}]}, "messages[0].content must be a string or null"),
         ({"messages": [HI, {**HI, "images": [1]}]}, "messages[1].images[0] must be a string"),
-        ({"messages": [HI], "tools": [{"type": "x"}]}, "tools[0]"),
+        ({"messages": [HI], "tools": [{"type": "function"}]}, "tools[0]"),
     ],
 )
 def test_chat_that_cannot_be_honoured_is_refused(

@@ -9,6 +9,7 @@ import orjson
 
 from ..conversation import Conversation, function_call
 from ..fields import FieldReader
+from ..ignored import note_tool
 from ..parts import content_of, names_of
 from ..validation import Schema
 from .parse import Asked, parts_of, read, shared
@@ -42,11 +43,25 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     messages = fields.get("messages", [])
     asked = shared(fields, llm, is_load=not messages)
     options = {**asked["form"], **asked["reasoning"]}
-    if "tools" in fields:
-        options["tools"] = [{**tool, "type": "function"} for tool in fields["tools"]]
     read_messages, names = _messages(messages)
+    tools = _tools(fields.get("tools", ()), names)
+    if tools:
+        options["tools"] = tools
     conversation = Conversation(messages=read_messages, options=options, names=_NAMES | names)
     return ChatRequest(conversation=conversation, **asked)
+
+
+def _tools(tools: Sequence[Mapping[str, Any]], names: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the functions, and add their paths in the body; other kinds are left out."""
+    made: list[dict[str, Any]] = []
+    for i, tool in enumerate(tools):
+        kind = tool.get("type") or "function"
+        if kind != "function":
+            note_tool(kind)
+            continue
+        names[f"tools[{len(made)}]"] = f"tools[{i}]"
+        made.append({**tool, "type": kind})
+    return made
 
 
 def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, str]]:

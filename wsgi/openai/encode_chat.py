@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.openai_logprobs import ChatLogprobs
 
+from ..free_form import free_form_input
 from .encode import OpenAIEncoder
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pyllama.generations import Generations
     from pyllama.results import Completion, Delta, ToolCall, ToolCallDelta
 
-    from .parse import GenerationFields
+    from .parse_chat import ChatRequest
 
 
 class ChatEncoder(OpenAIEncoder):
@@ -26,7 +27,7 @@ class ChatEncoder(OpenAIEncoder):
         fields: what the request asks of the answer's form.
     """
 
-    def __init__(self, llm: Llama, fields: GenerationFields) -> None:
+    def __init__(self, llm: Llama, fields: ChatRequest) -> None:
         super().__init__(
             llm,
             fields,
@@ -34,6 +35,10 @@ class ChatEncoder(OpenAIEncoder):
             whole_kind="chat.completion",
             chunk_kind="chat.completion.chunk",
         )
+        self._custom = fields.tools.custom
+        # Calls of custom tools in the making, by answer and place: their input is a text, which
+        # can be told from its JSON when that is whole.
+        self._held: dict[tuple[int, int], list[ToolCallDelta]] = {}
         self._logprobs = None if fields.logprobs is None else ChatLogprobs(llm.piece)
 
     def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
@@ -41,7 +46,7 @@ class ChatEncoder(OpenAIEncoder):
         choices = [
             {
                 "index": index,
-                "message": _message(completion),
+                "message": self._message(completion),
                 "logprobs": self._logprobs and self._logprobs.write(completion.logprobs),
                 "finish_reason": completion.finish_reason,
             }
@@ -59,7 +64,7 @@ class ChatEncoder(OpenAIEncoder):
 
         Each has one thing only: clients look for the first that they know.
         """
-        choices = [_choice(index, piece) for piece in _pieces(delta)]
+        choices = [_choice(index, piece) for piece in self._pieces(index, delta)]
         ended = _choice(index, {}, delta.finish_reason) if delta.finish_reason else None
         if self._logprobs is not None and delta.logprobs:
             # The first of the chunks has those of all tokens.
@@ -68,36 +73,51 @@ class ChatEncoder(OpenAIEncoder):
                 first["logprobs"] = self._logprobs.write(delta.logprobs)
         return self._chunks(choices, ended)
 
+    def _message(self, completion: Completion) -> dict[str, Any]:
+        calls = [self._call(call) for call in completion.tool_calls]
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": completion.text or (None if calls else ""),
+        }
+        if completion.reasoning:
+            message["reasoning_content"] = completion.reasoning
+        if calls:
+            message["tool_calls"] = calls
+        return message
 
-def _message(completion: Completion) -> dict[str, Any]:
-    calls = [_call(call) for call in completion.tool_calls]
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": completion.text or (None if calls else ""),
-    }
-    if completion.reasoning:
-        message["reasoning_content"] = completion.reasoning
-    if calls:
-        message["tool_calls"] = calls
-    return message
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        if call.name in self._custom:
+            return _custom_call(call.id, call.name, call.arguments)
+        return {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+
+    def _pieces(self, answer: int, delta: Delta) -> list[dict[str, Any]]:
+        pieces: list[dict[str, Any]] = []
+        if delta.reasoning:
+            pieces.append({"reasoning_content": delta.reasoning})
+        if delta.text:
+            pieces.append({"content": delta.text})
+        for call in delta.tool_calls:
+            place = (answer, call.index)
+            if place in self._held or call.name in self._custom:
+                self._held.setdefault(place, []).append(call)
+            else:
+                pieces.append({"tool_calls": [_call_piece(call)]})
+        if delta.finish_reason is not None:
+            for place in [place for place in self._held if place[0] == answer]:
+                first, *rest = self._held.pop(place)
+                text = "".join([piece.arguments for piece in (first, *rest)])
+                whole = {"index": first.index, **_custom_call(first.id, first.name, text)}
+                pieces.append({"tool_calls": [whole]})
+        return pieces
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
-
-
-def _pieces(delta: Delta) -> list[dict[str, Any]]:
-    pieces: list[dict[str, Any]] = []
-    if delta.reasoning:
-        pieces.append({"reasoning_content": delta.reasoning})
-    if delta.text:
-        pieces.append({"content": delta.text})
-    pieces += [{"tool_calls": [_call_piece(call)]} for call in delta.tool_calls]
-    return pieces
+def _custom_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    custom = {"name": name, "input": free_form_input(arguments)}
+    return {"id": call_id, "type": "custom", "custom": custom}
 
 
 def _call_piece(call: ToolCallDelta) -> dict[str, Any]:

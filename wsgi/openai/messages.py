@@ -8,6 +8,8 @@ import orjson
 
 from pyllama.errors import Unsupported
 
+from ..free_form import free_form_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -63,8 +65,12 @@ def _part(part: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    arguments = function.get("arguments")
+    if call.get("type") == "custom":
+        function = call["custom"]
+        arguments: Any = free_form_arguments(function["input"])
+    else:
+        function = call["function"]
+        arguments = function.get("arguments")
     if not isinstance(arguments, str):
         arguments = orjson.dumps(arguments or {}).decode()
     read: dict[str, Any] = {

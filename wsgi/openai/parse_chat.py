@@ -14,6 +14,7 @@ from ..validation import Schema
 from .messages import read_messages
 from .parse import GenerationFields, constraint_options, generation_fields, one_of
 from .refusals import CHAT_REFUSALS
+from .tools import ChatTools, read_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class ChatRequest(GenerationFields):
     """What ``Llama.chat_prompt`` is told beside the messages, by its own names."""
     schema_field: str
     """The field that has the JSON Schema of the answer, where there is one."""
+    tools: ChatTools
 
     def prompt(self, llm: Llama) -> Prompt:
         """Render the conversation.
@@ -48,7 +50,7 @@ class ChatRequest(GenerationFields):
         Raises:
             InvalidRequest: it cannot be rendered, or the answer cannot be held to its form.
         """
-        with renamed({"json_schema": self.schema_field}):
+        with renamed({**self.tools.names, "json_schema": self.schema_field}):
             return llm.chat_prompt(self.messages, **self.options)
 
 
@@ -56,7 +58,8 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
     fields = CHAT_FIELDS.read(body)
     schema_field, options = _form(fields)
-    options.update(_tools(fields))
+    tools = read_tools(fields)
+    options.update(tools.options)
     options.update({name: fields[name] for name in _AS_THEY_ARE if name in fields})
     thinking = one_of(fields, ("enable_thinking", "think"))
     if thinking is not None:
@@ -70,6 +73,7 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
         messages=read_messages(fields["messages"]),
         options=options,
         schema_field=schema_field,
+        tools=tools,
         **generation_fields(fields, llm, _logprobs(fields)),
     )
 
@@ -81,18 +85,6 @@ def _logprobs(fields: Mapping[str, Any]) -> int | None:
     if n_top > 0:
         raise InvalidRequest("top_logprobs needs logprobs; set it to true", param="top_logprobs")
     return None
-
-
-def _tools(fields: Mapping[str, Any]) -> dict[str, Any]:
-    tools = [{"type": "function", **tool} for tool in fields.get("tools", ())]
-    choice = fields.get("tool_choice", "auto")
-    if not tools:
-        if choice not in ("auto", "none"):
-            raise InvalidRequest("tool_choice asks for a call; send tools", param="tool_choice")
-        return {}
-    if isinstance(choice, dict):
-        choice = {"type": "function", "function": {"name": choice["function"]["name"]}}
-    return {"tools": tools, "tool_choice": choice}
 
 
 def _form(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
