@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyllama._ext.model import Model
     from pyllama._ext.vocab import Vocab
     from pyllama.media import Attachments
+    from pyllama.sched import MediaSpan
 
 _PROBE = {"messages": [{"role": "user", "content": "x"}]}
 _CONTINUATIONS = (None, True, False, "content", "reasoning_content")
@@ -166,7 +167,8 @@ class ChatPrompts:
         else:
             key = wanted.key(request["chat_template_kwargs"])
             form = self._cache.get(key, lambda: self._forms.build(request, wanted))
-        text, media = rendered["prompt"], ()
+        text: str = rendered["prompt"]
+        media: tuple[MediaSpan, ...] = ()
         if attachments:
             tokens, media = attachments.tokenize(text)
             text = attachments.marked(text)

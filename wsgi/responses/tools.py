@@ -114,7 +114,7 @@ class Toolbox:
         return [_own(tool, kind, name, path=path)]
 
     def _inner(self, group: Mapping[str, Any], path: str) -> list[OwnTool]:
-        made = []
+        made: list[OwnTool] = []
         for i, tool in enumerate(group["tools"]):
             if tool["type"] not in {"function", "custom"}:
                 self._left_out.append(tool["type"])
