@@ -82,6 +82,7 @@ def run_claude(programs: Path, folder: Path, url: str, *options: str) -> str:
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "48",
         "API_TIMEOUT_MS": str(int(1000 * _TIMEOUT_S)),
+        "CLAUDE_STREAM_IDLE_TIMEOUT_MS": str(int(1000 * _TIMEOUT_S)),
     }
     command = [programs / "claude", "-p", TASK, "--permission-mode", "acceptEdits", *options]
     return _run(command, work, home, environ)
