@@ -39,7 +39,7 @@ attention_plan::attention_plan(const ggml_tensor * op, int n_threads) {
     n_bundles = divide_up(k->ne[2], n_heads);
 
     const int64_t n_whole     = n_tiles * n_bundles * q->ne[3];
-    const int64_t n_stretches = divide_up(k->ne[1], STRETCH);
+    const int64_t n_stretches = std::max<int64_t>(1, divide_up(k->ne[1], STRETCH));
     const int64_t n_parts     = k->ne[2] * q->ne[3] * n_queries * n_stretches;
     const bool    is_cut      = n_threads > 1 && n_whole < UNITS_PER_THREAD * n_threads &&
                         n_parts * part_floats(op) <= MAX_PARTIAL_FLOATS;
@@ -67,7 +67,7 @@ attention_plan::attention_plan(const ggml_tensor * op, int n_threads) {
 }
 
 bool is_attention_supported(const ggml_tensor * op) {
-    if (op->op != GGML_OP_FLASH_ATTN_EXT) {
+    if (op->op != GGML_OP_FLASH_ATTN_EXT || ggml_is_empty(op)) {
         return false;
     }
     const ggml_tensor * q    = op->src[0];
@@ -77,7 +77,8 @@ bool is_attention_supported(const ggml_tensor * op) {
     float               logit_softcap;
     std::memcpy(&logit_softcap, op->op_params + 2, sizeof(logit_softcap));
     return logit_softcap == 0.0F && is_row_of(q, GGML_TYPE_F32) && is_cache(k) && is_cache(v) &&
-           q->ne[2] % k->ne[2] == 0 && v->ne[2] == k->ne[2] && k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3] &&
+           k->ne[2] > 0 && q->ne[2] % k->ne[2] == 0 && k->ne[3] == q->ne[3] && v->ne[1] == k->ne[1] &&
+           v->ne[2] == k->ne[2] && v->ne[3] == k->ne[3] &&
            (mask == nullptr || (mask->type == GGML_TYPE_F16 && mask->ne[2] == 1));
 }
 

@@ -1,99 +1,14 @@
 // Compiled for AVX-512; called only where the processor has it.
 
-#include "attention.h"
+#include "attention_tile_avx512.h"
+
 #include "attention_math_avx512.h"
-#include "attention_views_avx512.h"
 
 #include <cstring>
 
 namespace pyl::kernels {
 
-using namespace avx512;
-
-namespace {
-
-// A tile of queries on its way over a stretch of cells. Queries are numbered by row, and within a row
-// by head; those of the tile's second KV head follow those of its first.
-class tile {
-  public:
-    tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch);
-
-    // Over all cells, into the operation's output.
-    void run_all();
-    // Over one stretch, into the partial outputs.
-    void run_split(float * partials);
-
-  private:
-    const ggml_tensor *    op_;
-    const attention_plan & plan_;
-    int64_t                split_, first_, kv_head_, stream_, group_, dk_, dv_, part_;
-    int                    n_;  // queries of a KV head
-    int                    n_heads_;
-    float *                queries_;
-    float *                outputs_;  // of this stretch
-    float *                before_;   // of those before it
-    float *                scores_;
-    float *                across_;
-    float *                wide_;
-
-    // Where a pool's sequences lie apart: the cells that one sees, in order, and copies of a tile of them.
-    int32_t * order_;
-    half *    masks_;
-
-    // Keys or values: the bytes of one head's in a cell, and the copies.
-    struct cache {
-        const ggml_tensor * tensor;
-        int64_t             bytes;
-        char *              copies;
-        bool                is_q8_0;
-    } keys_, values_;
-
-    // n cells from `first` on, or copies of such as lie apart.
-    struct span {
-        int64_t first;
-        int     n;
-        bool    is_copied;
-    };
-
-    // The queries of a KV head that are at work on a span, from one of its cells on: where their parts lie.
-    struct rows {
-        const float * queries[TILE_QUERIES];
-        float *       scores[TILE_QUERIES];
-        float *       outputs[TILE_QUERIES];
-    };
-
-    int64_t head(int h, int i) const { return (kv_head_ + h) * group_ + (first_ + i) % group_; }
-    int64_t row(int i) const { return (first_ + i) / group_; }
-    int     query(int row) const { return int(std::clamp<int64_t>(row * group_ - first_ % group_, 0, n_)); }
-    int64_t n_cells() const { return op_->src[1]->ne[1]; }
-
-    static cache cache_of(const ggml_tensor * t, float * copies) {
-        return {
-            t, int64_t(ggml_row_size(t->type, t->ne[0])), reinterpret_cast<char *>(copies),
-            t->type == GGML_TYPE_Q8_0};
-    }
-
-    const char * cells(const cache & cache, int h, int64_t cell) const;
-    const half * mask(int i, int64_t cell) const;
-    const half * mask(int i, const span & span) const;
-    int64_t      index(int j) const;
-    views        all_views() const;
-    span         find(const view & view, int64_t first, int64_t end);
-    void         copy(const view & view, const int32_t * order, int n);
-    int          find_active(const view & view, const span & span, int * active) const;
-    rows         rows_of(int h, const int * active, int n_active, int cell = 0) const;
-    lookahead    cells_of(const cache & cache, int h, int64_t cell) const;
-    lookahead    ahead(const cache & cache, int h, int64_t cell) const;
-    void         weigh(int h, const span & span, const int * active, int n_active);
-    void         run_stretch(const view & view, int64_t stretch);
-
-    template <typename Rows> Rows cells_in(const cache & cache, int h, const span & span, int cell = 0) const;
-    template <typename Keys, typename Values> void run(const span & span, const int * active, int n_active);
-    template <typename Keys, typename Values>
-    void run_few(const span & span, const int * active, int n_active);
-    template <typename Keys, typename Values>
-    void run_many(const span & span, const int * active, int n_active);
-};
+namespace avx512 {
 
 tile::tile(const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch)
     : op_(op), plan_(plan) {
@@ -188,28 +103,29 @@ void tile::copy(const view & view, const int32_t * order, int n) {
     }
 }
 
-// Queries that see any of these cells. All heads of a row see the same.
-int tile::find_active(const view & view, const span & span, int * active) const {
-    int          n_active = 0;
-    const half * last     = nullptr;
-    bool         is_seen  = true;
+// All heads of a row see the same.
+tile::viewers tile::find_active(const view & view, const span & span) const {
+    viewers      found;
+    const half * last = nullptr;
+    int          n    = span.n;
     for (int i = query(view.from); i < query(view.to); ++i) {
         const half * its = mask(i, span);
         if (its != last) {
-            is_seen = is_any_seen(its, span.n);
-            last    = its;
+            n    = n_seen(its, span.n);
+            last = its;
         }
-        if (is_seen) {
-            active[n_active++] = i;
+        if (n > 0) {
+            found.queries[found.n++] = i;
+            found.see_all            = found.see_all && n == span.n;
         }
     }
-    return n_active;
+    return found;
 }
 
-tile::rows tile::rows_of(int h, const int * active, int n_active, int cell) const {
+tile::rows tile::rows_of(int h, const viewers & active, int cell) const {
     rows found;
-    for (int a = 0; a < n_active; ++a) {
-        const int j      = h * n_ + active[a];
+    for (int a = 0; a < active.n; ++a) {
+        const int j      = h * n_ + active.queries[a];
         found.queries[a] = queries_ + j * dk_;
         found.scores[a]  = scores_ + j * TILE_CELLS + cell;
         found.outputs[a] = outputs_ + j * part_;
@@ -241,10 +157,10 @@ lookahead tile::cells_of(const cache & cache, int h, int64_t cell) const {
 }
 
 // Scores of head h of the KV heads become weights; outputs so far are brought to their scale.
-void tile::weigh(int h, const span & span, const int * active, int n_active) {
-    const rows rows = rows_of(h, active, n_active);
-    for (int a = 0; a < n_active; ++a) {
-        const int   i      = active[a];
+void tile::weigh(int h, const span & span, const viewers & active) {
+    const rows rows = rows_of(h, active);
+    for (int a = 0; a < active.n; ++a) {
+        const int   i      = active.queries[a];
         float *     output = rows.outputs[a];
         const float factor = avx512::weigh(
             rows.scores[a], mask(i, span), slope(op_, head(h, i)), span.n, output[dv_], output[dv_ + 1]);
@@ -254,33 +170,51 @@ void tile::weigh(int h, const span & span, const int * active, int n_active) {
     }
 }
 
+// Adds up head h's values query by query, where some do not see all of them and these are not all numbers:
+// what is masked has no weight, but zero times infinity is not zero. Elsewhere false, and nothing is done.
+template <typename Values> bool tile::add_apart(int h, const span & span, const viewers & active) {
+    const auto values = cells_in<Values>(values_, h, span);
+    if (active.see_all || are_finite(values, dv_, span.n)) {
+        return false;
+    }
+    const rows rows = rows_of(h, active);
+    for (int a = 0; a < active.n; ++a) {
+        add_seen(rows.outputs[a], rows.scores[a], mask(active.queries[a], span), values, dv_, span.n);
+    }
+    return true;
+}
+
 // Block by block the keys of all heads, then the values of all: while one block is worked on, in the
 // nearest cache, memory brings the next.
 template <typename Keys, typename Values>
-void tile::run_few(const span & span, const int * active, int n_active) {
+void tile::run_few(const span & span, const viewers & active) {
     for (int cell = 0; cell < span.n; cell += LANES) {
         const int64_t following = span.first + cell + LANES;
         const bool    is_last   = cell + LANES >= span.n;
         for (int h = 0; h < n_heads_; ++h) {
-            const rows      rows = rows_of(h, active, n_active, cell);
+            const rows      rows = rows_of(h, active, cell);
             const lookahead next = is_last ? ahead(values_, h, span.first) : ahead(keys_, h, following);
             score_block(
-                n_active, rows.scores, rows.queries, cells_in<Keys>(keys_, h, span, cell), dk_, span.n - cell,
+                active.n, rows.scores, rows.queries, cells_in<Keys>(keys_, h, span, cell), dk_, span.n - cell,
                 next);
         }
     }
+    bool is_apart[TILE_QUERIES];
     for (int h = 0; h < n_heads_; ++h) {
-        weigh(h, span, active, n_active);
+        weigh(h, span, active);
+        is_apart[h] = add_apart<Values>(h, span, active);
     }
     for (int cell = 0; cell < span.n; cell += LANES) {
         const int64_t following = span.first + cell + LANES;
         const bool    is_last   = cell + LANES >= span.n;
         for (int h = 0; h < n_heads_; ++h) {
-            const rows      rows = rows_of(h, active, n_active, cell);
+            const rows      rows = rows_of(h, active, cell);
             const lookahead next = ahead(is_last ? keys_ : values_, h, following);
-            add_products(
-                n_active, dv_, rows.outputs, rows.scores, cells_in<Values>(values_, h, span, cell),
-                std::min(LANES, span.n - cell), next);
+            if (!is_apart[h]) {
+                add_products(
+                    active.n, dv_, rows.outputs, rows.scores, cells_in<Values>(values_, h, span, cell),
+                    std::min(LANES, span.n - cell), next);
+            }
         }
     }
 }
@@ -288,46 +222,48 @@ void tile::run_few(const span & span, const int * active, int n_active) {
 // Head by head. While its keys are turned round memory brings its values, and while these are added up the
 // keys of the head after it.
 template <typename Keys, typename Values>
-void tile::run_many(const span & span, const int * active, int n_active) {
+void tile::run_many(const span & span, const viewers & active) {
     const float_rows across{reinterpret_cast<char *>(across_), TILE_CELLS * sizeof(float)};
     const float_rows wide{reinterpret_cast<char *>(wide_), dv_ * int64_t(sizeof(float))};
     for (int h = 0; h < n_heads_; ++h) {
-        const rows rows    = rows_of(h, active, n_active);
+        const rows rows    = rows_of(h, active);
         const bool is_last = h + 1 == n_heads_;
         turn_keys(across_, cells_in<Keys>(keys_, h, span), dk_, span.n, cells_of(values_, h, span.first));
-        for (int a = 0; a < n_active; ++a) {
+        for (int a = 0; a < active.n; ++a) {
             std::fill_n(rows.scores[a], TILE_CELLS, 0.0F);
         }
-        add_products(n_active, TILE_CELLS, rows.scores, rows.queries, across, dk_);
-        weigh(h, span, active, n_active);
+        add_products(active.n, TILE_CELLS, rows.scores, rows.queries, across, dk_);
+        weigh(h, span, active);
+        if (add_apart<Values>(h, span, active)) {
+            continue;
+        }
         widen(wide_, cells_in<Values>(values_, h, span), dv_, span.n);
         add_products(
-            n_active, dv_, rows.outputs, rows.scores, wide, span.n,
+            active.n, dv_, rows.outputs, rows.scores, wide, span.n,
             is_last ? cells_of(keys_, 0, span.first + TILE_CELLS) : cells_of(keys_, h + 1, span.first));
     }
 }
 
 template <typename Keys, typename Values>
-void tile::run(const span & span, const int * active, int n_active) {
-    if (n_active > FEW) {
-        run_many<Keys, Values>(span, active, n_active);
-    } else if (n_active > 0) {
-        run_few<Keys, Values>(span, active, n_active);
+void tile::run(const span & span, const viewers & active) {
+    if (active.n > FEW) {
+        run_many<Keys, Values>(span, active);
+    } else if (active.n > 0) {
+        run_few<Keys, Values>(span, active);
     }
 }
 
 void tile::run_stretch(const view & view, int64_t stretch) {
     const int64_t end = std::min((stretch + 1) * STRETCH, view.n);
     for (int64_t first = stretch * STRETCH; first < end; first += TILE_CELLS) {
-        const span span = find(view, first, end);
-        int        active[TILE_QUERIES];
-        const int  n_active = find_active(view, span, active);
+        const span    span   = find(view, first, end);
+        const viewers active = find_active(view, span);
         if (values_.is_q8_0) {
-            keys_.is_q8_0 ? run<q8_0_rows, q8_0_rows>(span, active, n_active)
-                          : run<half_rows, q8_0_rows>(span, active, n_active);
+            keys_.is_q8_0 ? run<q8_0_rows, q8_0_rows>(span, active)
+                          : run<half_rows, q8_0_rows>(span, active);
         } else {
-            keys_.is_q8_0 ? run<q8_0_rows, half_rows>(span, active, n_active)
-                          : run<half_rows, half_rows>(span, active, n_active);
+            keys_.is_q8_0 ? run<q8_0_rows, half_rows>(span, active)
+                          : run<half_rows, half_rows>(span, active);
         }
     }
 }
@@ -366,7 +302,9 @@ void tile::run_split(float * partials) {
     }
 }
 
-}  // namespace
+}  // namespace avx512
+
+using namespace avx512;
 
 void attention_unit_avx512(
     const ggml_tensor * op, const attention_plan & plan, int64_t unit, float * scratch, float * partials) {

@@ -3,13 +3,14 @@
 
 #pragma once
 
-#include "attention_rows_avx512.h"
+#include "attention_mask_avx512.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <immintrin.h>
+#include <limits>
 
 namespace pyl::kernels::avx512 {
 
@@ -17,11 +18,10 @@ constexpr int PANEL = TILE_CELLS / LANES;  // registers of a tile's scores
 constexpr int FEW   = 8;                   // rows whose scores of a block of cells fit into the registers
 constexpr int WIDE  = 6;                   // rows whose sums fit, four registers for each
 
-constexpr half MASKED = 0xFC00;  // minus infinity
-
 // e to the x, for x <= 0; within two units of the last place. Below -150 it is zero.
 inline __m512 exp_negative(__m512 x) {
-    const __m512 t = _mm512_mul_ps(_mm512_max_ps(x, _mm512_set1_ps(-150.0F)), _mm512_set1_ps(1.44269504F));
+    // In this order, since of two operands one of which is no number the second is taken.
+    const __m512 t = _mm512_mul_ps(_mm512_max_ps(_mm512_set1_ps(-150.0F), x), _mm512_set1_ps(1.44269504F));
     const __m512 n = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const __m512 f = _mm512_sub_ps(t, n);
     // The series of 2^f = e^(f ln 2), f from -1/2 to 1/2: (ln 2)^k / k!
@@ -199,46 +199,29 @@ template <typename Rows> void widen(float * wide, const Rows & values, int64_t d
     }
 }
 
-// Which of up to 32 cells are not masked, a bit for each.
-inline uint32_t seen_among(const half * mask, int n_cells) {
-    const __mmask32 valid = n_cells == 32 ? ~0U : (1U << n_cells) - 1;
-    const __m512i   some  = _mm512_maskz_loadu_epi16(valid, mask);
-    return _mm512_mask_cmpneq_epi16_mask(valid, some, _mm512_set1_epi16(short(MASKED)));
-}
-
-// The first cell that is not masked; n_cells where all are.
-inline int64_t first_seen(const half * mask, int64_t n_cells) {
-    for (int64_t cell = 0; cell < n_cells; cell += 32) {
-        const uint32_t seen = seen_among(mask + cell, int(std::min<int64_t>(32, n_cells - cell)));
-        if (seen != 0) {
-            return cell + __builtin_ctz(seen);
+// Whether all are numbers.
+template <typename Rows> bool are_finite(const Rows & values, int64_t dv, int n_cells) {
+    // Zero times a number is zero, and times anything else is none, which stays in a sum.
+    __m512 sum = _mm512_setzero_ps();
+    for (int cell = 0; cell < n_cells; ++cell) {
+        for (int64_t d = 0; d < dv; d += LANES) {
+            sum = _mm512_fmadd_ps(values.load(cell, d), _mm512_setzero_ps(), sum);
         }
     }
-    return n_cells;
+    return _mm512_reduce_add_ps(sum) == 0.0F;
 }
 
-// The last one; -1 where all are masked.
-inline int64_t last_seen(const half * mask, int64_t n_cells) {
-    for (int64_t cell = (n_cells - 1) / 32 * 32; cell >= 0; cell -= 32) {
-        const uint32_t seen = seen_among(mask + cell, int(std::min<int64_t>(32, n_cells - cell)));
-        if (seen != 0) {
-            return cell + 31 - __builtin_clz(seen);
+// sums[...] += weights[cell] * values[cell][...] over the cells that are not masked: as add_products(), to
+// the last bit, where all are numbers.
+template <typename Rows>
+void add_seen(
+    float * sums, const float * weights, const half * mask, const Rows & values, int64_t dv, int n_cells) {
+    for (int cell = 0; cell < n_cells; ++cell) {
+        for (int64_t d = 0; mask[cell] != MASKED && d < dv; d += LANES) {
+            const __m512 weight = _mm512_set1_ps(weights[cell]);
+            _mm512_storeu_ps(sums + d, _mm512_fmadd_ps(weight, values.load(cell, d), load(sums + d)));
         }
     }
-    return -1;
-}
-
-inline bool is_any_seen(const half * mask, int n_cells) {
-    return first_seen(mask, n_cells) < n_cells;
-}
-
-// Writes the numbers of those of sixteen cells whose bits are set, and room for the others; returns how
-// many they are.
-inline int append(int32_t * order, int64_t cell, uint32_t seen) {
-    const __m512i count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i cells = _mm512_add_epi32(count, _mm512_set1_epi32(int(cell)));
-    _mm512_storeu_si512(order, _mm512_maskz_compress_epi32(__mmask16(seen), cells));
-    return __builtin_popcount(seen);
 }
 
 // ALiBi: how strongly the mask, which holds distances, weighs for a head.
@@ -254,30 +237,30 @@ inline float slope(const ggml_tensor * op, int64_t head) {
                        : std::exp2(-max_bias / 2.0F / n_power * (2.0F * (h - n_power) + 1.0F));
 }
 
-// The running softmax of one query: scores become weights, relative to the greatest score so far.
-// Returns by what the outputs so far are to be multiplied.
+// The running softmax of one query, which sees some of the cells: scores become weights, relative to the
+// greatest score so far. Returns by what the outputs so far are to be multiplied.
 inline float weigh(float * scores, const half * mask, float slope, int n_cells, float & most, float & sum) {
     const __m512 nothing = _mm512_set1_ps(-INFINITY);
     __m512       x[PANEL];
     __m512       top = nothing;
     for (int j = 0; j < PANEL; ++j) {
-        const int       n     = std::clamp(n_cells - j * LANES, 0, LANES);
-        const __mmask16 valid = __mmask16((1U << n) - 1);
-        x[j]                  = load(scores + j * LANES);
+        const int n    = std::clamp(n_cells - j * LANES, 0, LANES);
+        __mmask16 seen = __mmask16((1U << n) - 1);
+        x[j]           = load(scores + j * LANES);
         if (mask != nullptr) {
-            const __m256i bits = _mm256_maskz_loadu_epi16(valid, mask + j * LANES);
+            const __m256i bits = _mm256_maskz_loadu_epi16(seen, mask + j * LANES);
             x[j]               = _mm512_fmadd_ps(_mm512_cvtph_ps(bits), _mm512_set1_ps(slope), x[j]);
+            seen               = _mm256_mask_cmpneq_epi16_mask(seen, bits, _mm256_set1_epi16(short(MASKED)));
         }
-        x[j] = _mm512_mask_blend_ps(valid, nothing, x[j]);
+        // Put in their place, not added: a masked cell's score may be no number.
+        x[j] = _mm512_mask_blend_ps(seen, nothing, x[j]);
         top  = _mm512_max_ps(top, x[j]);
     }
-    const float new_most = std::max(most, _mm512_reduce_max_ps(top));
-    if (new_most == -INFINITY) {
-        std::fill(scores, scores + TILE_CELLS, 0.0F);
-        return 1.0F;
-    }
-    const float factor = new_most > most ? std::exp(most - new_most) : 1.0F;
-    __m512      total  = _mm512_setzero_ps();
+    // A number even where no score is one, so that these differ from cells that are not seen.
+    constexpr float lowest   = std::numeric_limits<float>::lowest();
+    const float     new_most = std::max(std::max(most, lowest), _mm512_reduce_max_ps(top));
+    const float     factor   = new_most > most ? std::exp(most - new_most) : 1.0F;
+    __m512          total    = _mm512_setzero_ps();
     for (int j = 0; j < PANEL; ++j) {
         const __m512 weight = exp_negative(_mm512_sub_ps(x[j], _mm512_set1_ps(new_most)));
         total               = _mm512_add_ps(total, weight);

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "attention_math_avx512.h"
+#include "attention_mask_avx512.h"
 
 namespace pyl::kernels::avx512 {
 

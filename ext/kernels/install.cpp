@@ -37,6 +37,10 @@ class dispatcher : public ggml::cpu::extra_buffer_type {
     }
 
     ggml::cpu::tensor_traits * get_tensor_traits(const ggml_tensor * op) override {
+        // What has no results is planned, though never computed.
+        if (ggml_is_empty(op)) {
+            return nullptr;
+        }
         if (op->op == GGML_OP_MUL_MAT && is_ours(op->src[0])) {
             return &matmul_operation();
         }

@@ -2,9 +2,10 @@
 
 #include "matmul.h"
 
-#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <immintrin.h>
+#include <limits>
 
 namespace pyl::kernels {
 
@@ -178,20 +179,36 @@ void multiply(
     }
 }
 
+// A row that holds no number gives none, whatever else is in it.
+void spoil(input_group & target) {
+    target   = {};
+    target.d = target.sum = std::numeric_limits<float>::quiet_NaN();
+}
+
 void quantize(const float * row, input_group * target, int64_t n, int zero) {
+    const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
     for (; n > 0; n -= GROUP, row += GROUP, ++target) {
         const __m512 low  = _mm512_loadu_ps(row);
         const __m512 high = _mm512_loadu_ps(row + 16);
-        const float  most =
-            std::max(_mm512_reduce_max_ps(_mm512_abs_ps(low)), _mm512_reduce_max_ps(_mm512_abs_ps(high)));
-        const __m512  scale  = _mm512_set1_ps(most != 0.0F ? 127.0F / most : 0.0F);
-        const __m512i first  = _mm512_cvtps_epi32(_mm512_mul_ps(low, scale));
-        const __m512i second = _mm512_cvtps_epi32(_mm512_mul_ps(high, scale));
-        const int     sums[] = {_mm512_reduce_add_epi32(first), _mm512_reduce_add_epi32(second)};
+        // As integers, of which infinity is greater than any number, and what is not a number greater still.
+        const int32_t most_bits = _mm512_reduce_max_epi32(_mm512_max_epi32(
+            _mm512_and_si512(_mm512_castps_si512(low), magnitude),
+            _mm512_and_si512(_mm512_castps_si512(high), magnitude)));
+        float most;
+        std::memcpy(&most, &most_bits, sizeof(most));
+        if (!std::isfinite(most)) {
+            spoil(*target);
+            continue;
+        }
+        // Infinite where all are zeros, or so small that they count as such.
+        const float   inverse = 127.0F / most;
+        const __m512  scale   = _mm512_set1_ps(std::isfinite(inverse) ? inverse : 0.0F);
+        const __m512i first   = _mm512_cvtps_epi32(_mm512_mul_ps(low, scale));
+        const __m512i second  = _mm512_cvtps_epi32(_mm512_mul_ps(high, scale));
+        const int     sums[]  = {_mm512_reduce_add_epi32(first), _mm512_reduce_add_epi32(second)};
         _mm_storeu_si128(reinterpret_cast<__m128i *>(target->q), _mm512_cvtepi32_epi8(first));
         _mm_storeu_si128(reinterpret_cast<__m128i *>(target->q + 16), _mm512_cvtepi32_epi8(second));
-        // Through 16 bits, as in ggml's blocks: the same scales give the same products.
-        target->d       = _cvtsh_ss(_cvtss_sh(most / 127.0F, _MM_FROUND_TO_NEAREST_INT));
+        target->d       = most / 127.0F;
         target->sum     = target->d * float(sums[0] + sums[1]);
         target->zero[0] = -zero * sums[0];
         target->zero[1] = -zero * sums[1];

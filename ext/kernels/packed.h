@@ -82,7 +82,8 @@ struct packed_q6_k {
     } groups[n_groups];
 };
 
-// 32 values of an input row at 8 bits, as ggml's q8_0 rounds them.
+// 32 values of an input row at 8 bits, rounded as in ggml's q8_0 but for the scale, which keeps its 32 bits:
+// those of 16 end at 1e-7 and at 65504.
 struct input_group {
     int8_t  q[GROUP];
     float   d;        // value = d * q
