@@ -46,6 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="send N damaged files, others each time, where 100 that are always the same do",
     )
     parser.addoption(
+        "--stand-in",
+        action="store_true",
+        help="test the kernels as a processor without AVX-512 does, on one that has it",
+    )
+    parser.addoption(
         "--screenshots",
         metavar="FOLDER",
         help="keep the pictures that the tests take of the chat page",

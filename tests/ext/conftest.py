@@ -10,6 +10,25 @@ import pytest
 from pyllama._ext.model import Model
 from pyllama._ext.vocab import Vocab
 from tests.ext.native import TEXT, Driver, load
+from tests.support import stand_in
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Put the kernels' stand-in in its place, before any model is loaded."""
+    stand_in.prepare(session)
+
+
+@pytest.fixture(scope="module")
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The processor's kernels, or their stand-in; ggml's name of their memory."""
+    with stand_in.chosen(request.config) as name:
+        yield name
+
+
+@pytest.fixture(name="stand_in")
+def _stand_in(pytestconfig: pytest.Config) -> stand_in.StandIn:
+    """The stand-in itself, off, where the processor's own kernels are there as well."""
+    return stand_in.installed(pytestconfig)
 
 
 @pytest.fixture(scope="session")

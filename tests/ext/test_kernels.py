@@ -1,157 +1,106 @@
-"""The kernels against exact arithmetic and against ggml's own, on graphs of one operation."""
+"""Products by the kernels against exact ones and ggml's own, on graphs of one operation."""
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass
+import math
 
 import pytest
 
-from tests.support import ggml
-from tests.support.attention import Attention, PoolShape, Shape, distance, drawn
-from tests.support.ggml import PACKED, Type, graphs
+from tests.support.attention import distance, drawn
+from tests.support.ggml import Type, graphs
+from tests.support.products import NEAR, TYPES, cut, drawn_rows, furthest, products
 
-pytestmark = ggml.needs_kernels
-
-TYPES = [Type.Q4_0, Type.Q4_1, Type.Q8_0, Type.Q4_K, Type.Q5_K, Type.Q6_K]
+each_kind = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
 
 
-@dataclass
-class Products:
-    """One product three times: by the kernel, by ggml, and with weights and rows as floats."""
-
-    packed: array[float]
-    plain: array[float]
-    exact: array[float]
-
-
-def products(
-    kind: Type, n_columns: int, n_weights: int, rows: list[float], n_threads: int
-) -> Products:
-    data = ggml.quantised(kind, drawn(n_columns * n_weights, seed=1), n_columns)
-    n_rows = len(rows) // n_columns
-    with graphs(PACKED, "") as (held, graph):
-        weights = [
-            held.tensor(kind, n_columns, n_weights),
-            graph.tensor(kind, n_columns, n_weights),
-        ]
-        inputs = graph.tensor(Type.F32, n_columns, n_rows)
-        held.allocate()
-        results = [graph.product(each, inputs) for each in (*weights, graph.wide(weights[1]))]
-        graph.allocate()
-        for each in weights:
-            ggml.write(each, data)
-        ggml.write_floats(inputs, rows)
-        return Products(*(graph.compute(result, n_threads=n_threads) for result in results))
-
-
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+@each_kind
 @pytest.mark.parametrize(
     ("n_rows", "n_weights", "n_threads"),
-    [(1, 16, 1), (2, 48, 2), (5, 576, 3), (8, 64, 2), (9, 80, 2), (37, 128, 3), (600, 16, 2)],
+    [
+        (1, 16, 1),
+        (1, 16, 9),
+        (2, 48, 2),
+        (5, 576, 3),
+        (8, 64, 2),
+        (9, 80, 2),
+        (37, 128, 3),
+        (600, 16, 2),
+    ],
 )
 def test_a_product_is_no_further_from_the_exact_one_than_ggmls(
-    kind: Type, n_rows: int, n_weights: int, n_threads: int
+    kernels: str, kind: Type, n_rows: int, n_weights: int, n_threads: int
 ) -> None:
     """Whatever the number of rows, of threads, and of packs that these share."""
-    n_columns = 512
-    made = products(kind, n_columns, n_weights, drawn(n_columns * n_rows, seed=2), n_threads)
+    made = products(kernels, kind, n_weights, drawn_rows(n_rows, 512, seed=2), n_threads)
     ours, theirs = distance(made.packed, made.exact), distance(made.plain, made.exact)
     assert 0 < ours <= 1.1 * theirs + 1e-6 < 0.02
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
-def test_a_row_has_the_same_product_in_any_company(kind: Type) -> None:
+@each_kind
+def test_a_row_has_the_same_product_in_any_company(kernels: str, kind: Type) -> None:
     """To the last bit: alone, among others, with more threads."""
-    rows = drawn(256 * 11, seed=3)
-    all_rows = products(kind, 256, 32, rows, 3).packed
+    rows = drawn_rows(11, 256, seed=3)
+    together = cut(products(kernels, kind, 32, rows, 3).packed, 32)
     for i in (0, 7, 8, 10):
-        alone = products(kind, 256, 32, rows[256 * i : 256 * (i + 1)], 1).packed
-        assert alone == all_rows[32 * i : 32 * (i + 1)]
+        assert products(kernels, kind, 32, rows[i : i + 1]).packed == together[i]
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
-def test_rows_of_zeros_and_of_great_numbers_are_multiplied(kind: Type) -> None:
-    """Zeros give zeros; a great number does not drown the row beside it."""
-    rows = [0.0] * 256 + drawn(256, seed=4, width=1e4) + drawn(256, seed=5, width=1e-4)
-    made = products(kind, 256, 16, rows, 1)
-    assert list(made.packed[:16]) == [0.0] * 16
-    for start in (16, 32):
-        assert distance(made.packed[start : start + 16], made.exact[start : start + 16]) < 0.02
+@each_kind
+@pytest.mark.parametrize("exponent", [-30, -20, -10, -7, -6, -5, 0, 5, 7, 10, 20, 30])
+def test_a_product_is_near_the_exact_one_at_every_scale(
+    kernels: str, kind: Type, exponent: int
+) -> None:
+    """The input's numbers may be as small or as great as they like."""
+    rows = drawn_rows(3, 256, seed=4, width=10.0**exponent)
+    assert 0 < furthest(kernels, kind, rows) <= NEAR
 
 
-SHAPES = {
-    "one row": Shape(rows=1, heads=9, kv_heads=3, cells=256),
-    "stretches": Shape(rows=1, heads=9, kv_heads=3, cells=1280, streams=3),
-    "a few rows": Shape(rows=5, heads=6, kv_heads=3, cells=700),
-    "a prompt": Shape(rows=70, heads=6, kv_heads=2, cells=520),
-    "no groups": Shape(rows=3, heads=8, kv_heads=8, cells=300, dk=80, dv=80),
-    "wide heads": Shape(rows=2, heads=8, kv_heads=2, cells=300, dk=128, dv=128),
-    "other values": Shape(rows=9, heads=4, kv_heads=4, cells=256, dk=96, dv=48),
-    "one KV head": Shape(rows=3, heads=4, kv_heads=1, cells=256, dk=256, dv=256),
-    "sinks": Shape(rows=3, heads=8, kv_heads=2, cells=400, has_sinks=True),
-    "ALiBi": Shape(rows=3, heads=12, kv_heads=12, cells=600, max_bias=8.0),
-    "nothing seen": Shape(rows=4, heads=2, kv_heads=1, cells=64, streams=2),
-}
+@each_kind
+@pytest.mark.parametrize("length", [1, 32, 100])
+def test_a_row_of_many_scales_has_a_product_near_the_exact_one(
+    kernels: str, kind: Type, length: int
+) -> None:
+    """Runs of numbers of one scale, from 1e-24 to 1e24, and a row of one number alone."""
+    scales = drawn(256, seed=5, width=24.0)
+    numbers = zip(drawn(256, seed=6), range(256), strict=True)
+    mixed = [value * 10 ** scales[i // length] for value, i in numbers]
+    lonely = [0.0] * 200 + [-3e-9] + [0.0] * 55
+    assert furthest(kernels, kind, [mixed, lonely, mixed[::-1]]) <= NEAR
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_attention_is_that_of_32_bits(shape: Shape, n_threads: int) -> None:
-    """As ggml's plainest code does it over cells of 32 bits; over 16, it adds up in 16."""
-    attention = Attention(shape)
-    exact = attention.compute(are_floats=True, is_reference=True)
-    assert distance(attention.compute(n_threads=n_threads), exact) < 3e-6
-    assert distance(attention.compute(is_reference=True), exact) > 1e-4
+@each_kind
+def test_zeros_and_what_counts_as_such_give_zeros(kernels: str, kind: Type) -> None:
+    """Numbers below 1e-37 are taken for zeros, down to the smallest that there is."""
+    tiny = [drawn(256, seed=7, width=width) for width in (1e-37, 1e-39, 1e-42, 1e-45)]
+    made = products(kernels, kind, 16, [[0.0] * 256, [-0.0] * 256, *tiny])
+    assert list(made.packed) == [0.0] * 16 * 6
 
 
-@pytest.mark.parametrize(
-    ("keys", "values"),
-    [(Type.Q8_0, Type.Q8_0), (Type.Q8_0, Type.F16), (Type.F16, Type.Q8_0)],
-    ids=["both", "keys", "values"],
-)
-@pytest.mark.parametrize("name", ["stretches", "a few rows", "a prompt", "wide heads"])
-def test_attention_over_cells_of_8_bits_is_that_of_32(name: str, keys: Type, values: Type) -> None:
-    """Of the numbers that the cells stand for; ggml rounds the queries as well."""
-    attention = Attention(SHAPES[name], keys, values)
-    exact = attention.compute(are_floats=True, is_reference=True)
-    assert distance(attention.compute(n_threads=3), exact) < 3e-6
-    assert distance(attention.compute(is_reference=True), exact) > 1e-4
+@each_kind
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan], ids=str)
+@pytest.mark.parametrize("place", [0, 31, 100, 255])
+def test_a_row_with_what_is_no_number_gives_none(
+    kernels: str, kind: Type, value: float, place: int
+) -> None:
+    """Wherever it stands; the rows beside it have the bits that they have without it."""
+    rows = drawn_rows(3, 256, seed=8)
+    before = cut(products(kernels, kind, 16, rows).packed, 16)
+    rows[1][place] = value
+    after = cut(products(kernels, kind, 16, rows).packed, 16)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert all(map(math.isnan, after[1]))
 
 
-@pytest.mark.parametrize("name", ["stretches", "a few rows", "a prompt", "sinks", "ALiBi"])
-def test_a_row_attends_alike_in_any_company(name: str) -> None:
-    """To the last bit: alone or among others, and with any number of threads."""
-    shape = SHAPES[name]
-    attention = Attention(shape)
-    together = attention.compute(n_threads=3)
-    size = shape.dv * shape.heads
-    for row in {0, shape.rows // 2, shape.rows - 1}:
-        alone = attention.compute(range(row, row + 1))
-        for stream in range(shape.streams):
-            start = size * (stream * shape.rows + row)
-            assert alone[size * stream : size * (stream + 1)] == together[start : start + size]
-
-
-POOLS = {
-    "decoding": PoolShape(rows=3, heads=9, kv_heads=3, cells=1100, sequences=3, shared=600),
-    "ends of prompts": PoolShape(
-        rows=8, heads=6, kv_heads=2, cells=900, sequences=2, shared=300, turn=7
-    ),
-    "little shared": PoolShape(rows=12, heads=4, kv_heads=4, cells=640, sequences=3, shared=20),
-    "prompts": PoolShape(rows=80, heads=6, kv_heads=2, cells=700, sequences=2, shared=512, turn=3),
-}
-
-
-@pytest.mark.parametrize("cells", [Type.F16, Type.Q8_0], ids=lambda kind: kind.name)
-@pytest.mark.parametrize("shape", POOLS.values(), ids=POOLS)
-def test_sequences_of_one_beginning_attend_as_alone(shape: PoolShape, cells: Type) -> None:
-    """In a pool, computed in one step: right, and to the last bit what each gets by itself."""
-    attention = Attention(shape, cells, cells)
-    together = attention.compute(n_threads=3)
-    exact = attention.compute(are_floats=True, is_reference=True)
-    assert distance(together, exact) < 3e-6
-    size = shape.dv * shape.heads
-    for row in {0, shape.rows // 2, shape.rows - 1}:
-        alone = attention.compute(range(row, row + 1))
-        assert alone == together[size * row : size * (row + 1)]
+@each_kind
+@pytest.mark.parametrize(("n_weights", "n_rows"), [(16, 0), (0, 2), (0, 0)])
+def test_where_nothing_is_to_be_multiplied_nothing_is_done(
+    kernels: str, kind: Type, n_weights: int, n_rows: int
+) -> None:
+    """No rows, or no weights, give no products."""
+    with graphs(kernels, "") as (held, graph):
+        weights = held.tensor(kind, 256, n_weights)
+        rows = graph.tensor(Type.F32, 256, n_rows)
+        held.allocate()
+        product = graph.product(weights, rows)
+        graph.allocate()
+        assert list(graph.compute(product, n_threads=2)) == []

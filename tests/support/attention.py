@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import ClassVar
 
 from tests.support import ggml
@@ -17,7 +18,13 @@ HIDDEN = -math.inf
 
 def drawn(n: int, seed: int, width: float = 1.0) -> list[float]:
     draw = random.Random(seed)  # noqa: S311
-    return [draw.uniform(-width, width) for _ in range(n)]
+    return [width * (2 * draw.random() - 1) for _ in range(n)]
+
+
+@lru_cache(maxsize=32)
+def drawn_cells(kind: Type, width: int, n_cells: int, seed: int) -> bytes:
+    """Draw cells as wide as one head."""
+    return ggml.quantised(kind, drawn(width * n_cells, seed), width)
 
 
 def distance(one: Sequence[float], other: Sequence[float]) -> float:
@@ -39,6 +46,7 @@ class Shape:
     streams: int = 1
     max_bias: float = 0.0
     has_sinks: bool = False
+    cap: float = 0.0
 
     is_pool: ClassVar[bool] = False
 
@@ -50,6 +58,15 @@ class Shape:
     def distance(self, cell: int) -> float:
         """Return what the mask adds where a cell is seen: ALiBi's distances."""
         return -(self.cells - cell) / 64 if self.max_bias else 0.0
+
+
+@dataclass(frozen=True)
+class OpenShape(Shape):
+    """Where each row sees all cells."""
+
+    def can_see(self, stream: int, row: int, cell: int) -> bool:
+        del stream, row, cell
+        return True
 
 
 @dataclass(frozen=True)
@@ -77,6 +94,42 @@ class PoolShape(Shape):
         return cell < self.shared or (is_own and number < n_own - each + row % each + 1)
 
 
+SHAPES = {
+    "one row": Shape(rows=1, heads=9, kv_heads=3, cells=256),
+    "stretches": Shape(rows=1, heads=9, kv_heads=3, cells=1280, streams=3),
+    "a few rows": Shape(rows=5, heads=6, kv_heads=3, cells=700),
+    "a prompt": Shape(rows=70, heads=6, kv_heads=2, cells=520),
+    "no groups": Shape(rows=3, heads=8, kv_heads=8, cells=300, dk=80, dv=80),
+    "wide heads": Shape(rows=2, heads=8, kv_heads=2, cells=300, dk=128, dv=128),
+    "other values": Shape(rows=9, heads=4, kv_heads=4, cells=256, dk=96, dv=48),
+    "one KV head": Shape(rows=3, heads=4, kv_heads=1, cells=256, dk=256, dv=256),
+    "sinks": Shape(rows=3, heads=8, kv_heads=2, cells=400, has_sinks=True),
+    "ALiBi": Shape(rows=3, heads=12, kv_heads=12, cells=600, max_bias=8.0),
+    "nothing seen": Shape(rows=4, heads=2, kv_heads=1, cells=64, streams=2),
+}
+
+POOLS = {
+    "decoding": PoolShape(rows=3, heads=9, kv_heads=3, cells=1100, sequences=3, shared=600),
+    "ends of prompts": PoolShape(
+        rows=8, heads=6, kv_heads=2, cells=900, sequences=2, shared=300, turn=7
+    ),
+    "little shared": PoolShape(rows=12, heads=4, kv_heads=4, cells=640, sequences=3, shared=20),
+    "prompts": PoolShape(rows=80, heads=6, kv_heads=2, cells=700, sequences=2, shared=512, turn=3),
+}
+
+
+@cache
+def sight(shape: Shape) -> list[list[list[bool]]]:
+    """Return which cells each row of each stream sees."""
+    return [
+        [
+            [shape.can_see(stream, row, cell) for cell in range(shape.cells)]
+            for row in range(shape.rows)
+        ]
+        for stream in range(shape.streams)
+    ]
+
+
 class Attention:
     """One attention's data, in cells of the types that are given."""
 
@@ -85,10 +138,28 @@ class Attention:
         self.queries = drawn(s.dk * s.heads * s.rows * s.streams, seed=6, width=3.0)
         n_cells = s.kv_heads * s.cells * s.streams
         self.stored = [
-            (kind, width, ggml.quantised(kind, drawn(width * n_cells, seed), width))
+            (kind, width, drawn_cells(kind, width, n_cells, seed))
             for kind, width, seed in ((keys, s.dk, 7), (values, s.dv, 8))
         ]
         self.sinks = drawn(s.heads, seed=9)
+
+    def spoil(self, keys: bytes, values: bytes, is_spoilt: Callable[[int, int], bool]) -> None:
+        """Write two bytes over the cells that ``is_spoilt`` names by stream and number.
+
+        All numbers of 16 bits are these then, or the scales of all numbers of 8.
+        """
+        s = self.shape
+        spoilt = []
+        for (kind, width, data), number in zip(self.stored, (keys, values), strict=True):
+            unit = number if kind is Type.F16 else number + bytes(range(1, 33))
+            size = len(data) // (s.cells * s.streams)
+            parts = [
+                unit * (size // len(unit)) if is_spoilt(*divmod(cell, s.cells))
+                else data[cell * size : (cell + 1) * size]
+                for cell in range(s.cells * s.streams)
+            ]  # fmt: skip
+            spoilt.append((kind, width, b"".join(parts)))
+        self.stored = spoilt
 
     def compute(
         self,
@@ -103,7 +174,7 @@ class Attention:
         Cells may be ``are_floats``: the same numbers in 32 bits, which ggml adds up in 32 bits.
         """
         s = self.shape
-        rows = rows or range(s.rows)
+        rows = range(s.rows) if rows is None else rows
         size = s.dk * s.heads
         asked = [
             value
@@ -112,10 +183,10 @@ class Attention:
             for value in self.queries[size * (stream * s.rows + row) :][:size]
         ]
         mask = [
-            s.distance(cell) if s.can_see(stream, row, cell) else HIDDEN
-            for stream in range(s.streams)
+            s.distance(cell) if is_seen else HIDDEN
+            for stream in sight(s)
             for row in rows
-            for cell in range(s.cells)
+            for cell, is_seen in enumerate(stream[row])
         ]
         with graphs("") as (graph,):
             result = self._build(graph, asked, ggml.halves(mask), len(rows), are_floats=are_floats)
@@ -135,7 +206,7 @@ class Attention:
         asking, seen, given = map(graph.swap_rows_and_heads, (queries, keys, values))
         scale = 1 / math.sqrt(s.dk)
         result = graph.attention(
-            asking, seen, given, hidden, scale, max_bias=s.max_bias, sinks=sinks
+            asking, seen, given, hidden, scale, max_bias=s.max_bias, cap=s.cap, sinks=sinks
         )
         graph.allocate()
         ggml.write_floats(queries, asked)
