@@ -57,8 +57,10 @@ def _run(*arguments: str | Path) -> str:
 def _name() -> str:
     """Return a name that tells what the library is made of."""
     parts = [_run("--version").encode(), repr((_FLAGS, _STAND_IN_FLAGS, LIBRARIES)).encode()]
-    files = (*KERNELS.iterdir(), *HERE.iterdir(), ROOT / "vendor" / "llama.cpp.txt")
-    parts += [path.read_bytes() for path in sorted(files) if path.is_file()]
+    vendor = ROOT / "vendor"
+    folders = (KERNELS, HERE, vendor / "patches")
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    parts += [path.read_bytes() for path in sorted([*files, vendor / "llama.cpp.txt"])]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
