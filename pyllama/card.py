@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyllama import hub
+from pyllama.recommendation import Recommendation, recommendation_for
 
 if TYPE_CHECKING:
     from pyllama.results import ModelInfo
@@ -29,6 +30,8 @@ class ModelCard:
     """Whether the template has a place for thoughts."""
     can_infill: bool
     """Whether the vocabulary has tokens for filling in between two texts."""
+    recommendation: Recommendation
+    """What suits it in a conversation with a person."""
 
     @classmethod
     def of(cls, info: ModelInfo, codec: TextCodec) -> ModelCard:
@@ -40,6 +43,7 @@ class ModelCard:
             can_call=codec.chats.can_call,
             can_think=codec.chats.can_think(),
             can_infill=codec.vocab.infill is not None,
+            recommendation=recommendation_for(Path(info.path)),
         )
 
     def metadata(self, *, arrays: bool = False) -> dict[str, Any]:

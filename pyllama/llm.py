@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pyllama.embeddings import PendingEmbeddings
     from pyllama.metrics import Metrics
+    from pyllama.recommendation import Recommendation
     from pyllama.results import Completion, Embeddings, ModelInfo
     from pyllama.settings import Settings
     from pyllama.text import AnswerReader
@@ -72,6 +73,9 @@ class Llama:
         try:
             self._codec: TextCodec | None = TextCodec.of(loaded, settings)
             self.card = ModelCard.of(self.info, self._codec)
+            self.recommended: Recommendation = self.card.recommendation.without(
+                settings.generation_given
+            )
         except BaseException:
             loaded.close()
             raise
@@ -112,10 +116,11 @@ class Llama:
         response_format: Any = None,
         **options: Any,
     ) -> Completion | Generation:
-        """Answer a chat.
+        """Answer a chat, as the model's card recommends where nobody says otherwise.
 
         Args:
-            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``.
+            messages: OpenAI's form: ``[{"role": "user", "content": "Hi"}]``. Without a system
+                message they get the one that the card has.
             stream: return at once an iterator of deltas instead of the whole answer.
             response_format: a Pydantic model, a JSON schema, or OpenAI's object: the answer has
                 this form, and :attr:`~pyllama.results.Completion.parsed` is the object.
@@ -130,9 +135,9 @@ class Llama:
         """
         chat = {name: options.pop(name) for name in CHAT_OPTIONS & options.keys()}
         form = ResponseForm.of(response_format)
-        wanted = self.defaults.with_options(**options)
-        with form_options(form, chat) as formed:
-            prompt = self.chat_prompt(messages, **formed)
+        wanted = self.recommended.over(self.defaults).with_options(**options)
+        with form_options(form, chat) as formed, self.recommended.led(messages) as led:
+            prompt = self.chat_prompt(led, **formed)
         generation = self.start(prompt, wanted)
         generation.form = form
         return generation if stream else generation.result()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pyllama import Llama
     from pyllama.settings import Settings
 
-# One person asks: the whole context is theirs, and an answer ends where the model ends it.
-_BENEATH = {"LLAMA_ARG_N_PARALLEL": "1", "PYLLAMA_MAX_TOKENS": "-1"}
+# One person asks: the whole context is theirs.
+_BENEATH = {"LLAMA_ARG_N_PARALLEL": "1"}
 _JSON_OBJECT = {"type": "object"}
 
 
@@ -51,12 +51,14 @@ def run(arguments: Sequence[str]) -> int:
     with load(settings) as llm:
         chat = Chat(llm, out, out if out.is_terminal else notes, options=options)
         chat.is_verbose = args.verbose
-        chat.conversation.system = args.system or ""
+        if args.system is not None:
+            chat.conversation.system = args.system
         for path in args.attach:
             chat.attach(path)
         if prompt is None:
             return converse(chat, keeps_history=not args.no_history)
         chat.notes = notes
+        chat.can_go_on = False
         return answer_once(chat, prompt)
 
 
@@ -90,13 +92,14 @@ def _parser() -> CommandParser:
         description="Chat with a model in the terminal. With --prompt, or with a prompt on "
         "standard input, answer it on standard output and end.",
         epilog="FLAGS are those of `pyllama serve` (--temp 0.7, --max-tokens 100, -c 8192, ...); "
-        "with --mmproj the model sees and hears; here --max-tokens is -1 and --parallel 1 unless "
-        "they say otherwise.",
+        "with --mmproj the model sees and hears. Unless they say otherwise --parallel is 1, an answer "
+        "may take the whole context, and the default model has the system prompt, the sampling and "
+        "the limit of 512 tokens that suit it.",
     )
     add = parser.add_argument
     add("ref", metavar="REF", nargs="?", help=f"{KINDS} (default: as serve)")
     add("-p", "--prompt", metavar="TEXT", help="answer this and end")
-    add("--system", metavar="TEXT", help="the system prompt")
+    add("--system", metavar="TEXT", help="the system prompt; an empty one: none")
     add(
         *("--attach", "--image", "--audio", "--video"),
         metavar="FILE",

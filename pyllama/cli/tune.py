@@ -1,4 +1,4 @@
-"""``pyllama tune [REF]``: measure which settings fit this machine, and keep them."""
+"""``pyllama tune [REF]``: measure which settings fit this machine; keep, show or forget them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyllama import hub
+from pyllama.errors import ConfigError
 from pyllama.hub.reference import KINDS
 from pyllama.hub.report import say
 
@@ -24,7 +25,17 @@ def run(arguments: Sequence[str]) -> int:
     """
     words = list(arguments)
     split = words.index("--") if "--" in words else len(words)
-    args = _parser().parse_args(words[:split])
+    parser = _parser()
+    args = parser.parse_args(words[:split])
+    if args.all and (args.ref or not (args.show or args.reset)):
+        parser.error("--all goes with --show or --reset, and without REF")
+    if args.show or args.reset:
+        return _look(args, words[split + 1 :])
+    return _measure(args, words[split + 1 :])
+
+
+def _measure(args: argparse.Namespace, flags: list[str]) -> int:
+    """Tune; return the exit status, 1 where what was measured is worth nothing."""
     # Imported here so that the other commands work where the extension is not built.
     from pyllama import settings  # noqa: PLC0415
     from pyllama.tune import plot, report  # noqa: PLC0415
@@ -32,8 +43,7 @@ def run(arguments: Sequence[str]) -> int:
 
     if args.plot:
         plot.check(args.plot)
-    model = ["--model", args.ref] if args.ref else []
-    wanted = settings.from_arguments([*words[split + 1 :], *model], os.environ)
+    wanted = settings.from_arguments([*flags, *_model(args.ref)], os.environ)
     path = hub.resolve(wanted.model)
     say(f"tuning for {path.name}, about {args.seconds:.0f} s; Ctrl-C keeps nothing")
     _warn_of_load()
@@ -42,19 +52,51 @@ def run(arguments: Sequence[str]) -> int:
         path,
         seconds=args.seconds,
         allows_lossy=args.allow_kv_quant,
+        allows_busy=args.keep_busy,
         report=lambda trial: say(report.line(trial)),
     )
     sys.stdout.write(report.table(result) + "\n")
     if args.plot:
         plot.draw(result, args.plot)
+    return 0 if result.path else 1
+
+
+def _look(args: argparse.Namespace, flags: list[str]) -> int:
+    """Show or forget what is kept."""
+    from pyllama import settings  # noqa: PLC0415  (needs the extension)
+    from pyllama.engine import tuned  # noqa: PLC0415
+    from pyllama.tune import kept, report, store  # noqa: PLC0415
+
+    wanted = settings.from_arguments([*flags, *_model(args.ref)], os.environ)
+    path = None if args.all else hub.resolve(wanted.model)
+    model = None if path is None else store.model_identity(path)
+    name = "any model" if path is None else path.name
+    if args.reset:
+        try:
+            n_files = kept.forget(model)
+        except OSError as error:
+            raise ConfigError(f"cannot forget it: {error}") from error
+        sys.stdout.write(f"forgotten for {name}: {n_files} result{'' if n_files == 1 else 's'}\n")
+        return 0
+    found = kept.results(model)
+    here = (tuned.machine(), tuned.placement(wanted), tuned.build()) if found else ()
+    lines = [line for each in found for line in report.entry(each, each.obstacle(*here))]
+    sys.stdout.write("\n".join(lines or [f"nothing is kept for {name}"]) + "\n")
     return 0
 
 
+def _model(ref: str | None) -> list[str]:
+    return ["--model", ref] if ref else []
+
+
 def _warn_of_load() -> None:
-    """Say so where others compute: what is found then is the best beside them."""
+    """Say so where others seem to compute, before the minutes of measuring."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > 0.5:
-        say(f"the machine is busy (load {load:.1f}): fewer threads look better than they are")
+        say(
+            f"the machine is busy (load {load:.1f}): beside others fewer threads look better than "
+            "they are; if that goes on, nothing is kept"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +122,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also use a quantised KV cache where it is faster; it changes answers slightly",
     )
+    parser.add_argument(
+        "--keep-busy",
+        action="store_true",
+        help="keep the result also where others compute: it is what is best beside them",
+    )
+    look = parser.add_mutually_exclusive_group()
+    look.add_argument(
+        "--show", action="store_true", help="show what is kept for the model, and since when"
+    )
+    look.add_argument("--reset", action="store_true", help="forget what is kept for the model")
+    parser.add_argument("--all", action="store_true", help="with those two: for every model")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw it; needs matplotlib")
     return parser
 

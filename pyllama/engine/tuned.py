@@ -17,15 +17,17 @@ logger = logging.getLogger(__name__)
 
 def identity(settings: Settings, path: Path) -> dict[str, Any]:
     """Return what a measurement holds for: this model, this machine, computed in these places."""
-    backend.initialise()
     return {
         "model": store.model_identity(path),
-        "machine": {
-            **store.machine_identity(backend.devices()),
-            "features": backend.system_info(),
-        },
+        "machine": machine(),
         "placement": placement(settings),
     }
+
+
+def machine() -> dict[str, Any]:
+    """Return what tells this machine from others."""
+    backend.initialise()
+    return {**store.machine_identity(backend.devices()), "features": backend.system_info()}
 
 
 def build() -> str:

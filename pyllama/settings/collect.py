@@ -148,8 +148,9 @@ class Collector:
             defaults["cache_prompt"] = values["cache_prompt"]
         if "max_tokens" in own:
             defaults["max_tokens"] = own.pop("max_tokens")
+        defaults |= generation or {}
         try:
-            params = GenerationParams().with_options(**{**defaults, **(generation or {})})
+            params = GenerationParams().with_options(**defaults)
         except InvalidRequest as error:
             raise ConfigError(str(error)) from error
         return Settings(
@@ -160,6 +161,7 @@ class Collector:
             cors_origins=_origins(values) if "--cors-origins" in native else _DEFAULT_ORIGINS,
             parallel=values["n_parallel"] if values["n_parallel"] > 0 else _DEFAULT_PARALLEL,
             generation=params,
+            generation_given=tuple(sorted(defaults)),
             chat_template=values["chat_template"] or None,
             use_jinja=values["use_jinja"],
             template_kwargs={

@@ -50,6 +50,8 @@ class Settings:
     """Use what ``pyllama tune`` measured, beneath what :attr:`options` say."""
     generation: GenerationParams = field(default_factory=GenerationParams)
     """Defaults of requests that leave a parameter out."""
+    generation_given: tuple[str, ...] = ()
+    """Names of the parameters that the operator set of them."""
     chat_template: str | None = None
     use_jinja: bool = True
     template_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Settings:
             generation=GenerationParams().with_options(**data.pop("generation")),
             options=tuple(tuple(option) for option in data.pop("options")),
             cors_origins=tuple(data.pop("cors_origins")),
+            generation_given=tuple(data.pop("generation_given")),
             **data,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from pyllama.tune.kept import Kept
 from pyllama.tune.run import Result
 from pyllama.tune.search import Trial
 from pyllama.tune.space import DECODE_ALL, DECODE_ONE, PREFILL
@@ -38,10 +39,27 @@ def table(result: Result) -> str:
             *lines,
             "",
             f"best here: {words or 'the defaults'} ({result.seconds:.0f} s)",
-            f"kept in {result.path}",
-            "pyllama serve and Llama() use it unless told otherwise.",
+            *_fate(result),
         ]
     )
+
+
+def _fate(result: Result) -> list[str]:
+    if result.path is None:
+        return [f"not kept: {result.doubt}"]
+    return [f"kept in {result.path}", "pyllama serve and Llama() use it unless told otherwise."]
+
+
+def entry(kept: Kept, obstacle: str) -> list[str]:
+    """Return one result as it is listed."""
+    tuned, record = kept.tuned, kept.record
+    return [
+        f"{kept.model}: {kept.options}",
+        f"  measured {record.get('date', 'once')} by {kept.build}",
+        f"  {tuned.n_slots} slots, as far as a slot has {tuned.n_ctx_slot} tokens of context",
+        f"  not used: {obstacle}" if obstacle else "  used unless told otherwise",
+        f"  {kept.path}",
+    ]
 
 
 def title(trial: Trial) -> str:

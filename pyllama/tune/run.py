@@ -16,9 +16,15 @@ from pyllama.errors import ConfigError
 from pyllama.settings import Settings
 from pyllama.settings.tuned import beneath, ctx_slot, named
 from pyllama.tune import store
+from pyllama.tune.judge import Verdict
+from pyllama.tune.others import CpuTimes, others_since, too_many
 from pyllama.tune.search import Outcome, Search, Trial
 from pyllama.tune.space import Facts, Options, space
 from pyllama.tune.workload import EngineLane, Workload, fitting
+
+
+# What says something of the machine. One that could not run says nothing of another's speed.
+_CLEAR = (Verdict.BETTER, Verdict.NOT_BETTER, Verdict.WORSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +35,28 @@ class Result:
     workload: Workload
     model: str
     """Name of the file."""
-    path: Path
+    path: Path | None
+    """None: it is worth nothing, and not kept."""
     seconds: float
     """What it took."""
+    others: float | None = None
+    """CPUs that others kept busy meanwhile, on average; None: that is not known."""
+
+    @property
+    def doubt(self) -> str:
+        """Why it is worth nothing; empty where nothing speaks against it."""
+        trials = self.outcome.trials
+        if not trials:
+            return "the flags leave nothing to try"
+        if not any(trial.verdict in _CLEAR for trial in trials):
+            return "no trial came to an end; give it more --seconds"
+        if self.others is not None and too_many(self.others, store.n_cpus()):
+            return (
+                f"others kept {self.others:.1f} of {store.n_cpus()} CPUs busy, beside which fewer "
+                "threads look better than they are; tune again once they have ended, or keep it "
+                "with --keep-busy"
+            )
+        return ""
 
 
 def tune(
@@ -40,17 +65,20 @@ def tune(
     *,
     seconds: float,
     allows_lossy: bool = False,
+    allows_busy: bool = False,
     report: Callable[[Trial], None] = lambda _: None,
 ) -> Result:
     """Search the best settings for a model on this machine, and keep them for the next load.
 
-    Blocks for about the seconds given. Nothing is kept where it is interrupted.
+    Blocks for about the seconds given. Nothing is kept where it is interrupted, or where what was
+    measured is worth nothing: an earlier result stays.
 
     Args:
         settings: what the operator said; its options are not tuned.
         path: the model file.
         seconds: time to measure.
         allows_lossy: also use what changes the model's answers.
+        allows_busy: keep what was measured beside others that compute.
         report: told of each trial as soon as it ends.
 
     Raises:
@@ -79,10 +107,19 @@ def tune(
         allows_lossy,
         report,
     )
+    before = CpuTimes.now()
     outcome = search.run(lane)
-    taken_s = time.monotonic() - start_s
-    kept = _keep(key, settings, outcome, _record(outcome, work, path, taken_s))
-    return Result(outcome=outcome, workload=work, model=path.name, path=kept, seconds=taken_s)
+    result = Result(
+        outcome=outcome,
+        workload=work,
+        model=path.name,
+        path=None,
+        seconds=time.monotonic() - start_s,
+        others=None if allows_busy else others_since(before),
+    )
+    if result.doubt:
+        return result
+    return replace(result, path=_keep(key, settings, outcome, _record(result)))
 
 
 def _facts(settings: Settings, n_threads: int, work: Workload) -> Facts:
@@ -125,13 +162,13 @@ def _keep(
         raise ConfigError(f"the result cannot be kept: {error}; set PYLLAMA_CACHE") from error
 
 
-def _record(outcome: Outcome, work: Workload, path: Path, taken_s: float) -> dict[str, Any]:
+def _record(result: Result) -> dict[str, Any]:
     return {
-        "model": path.name,
+        "model": result.model,
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "seconds": round(taken_s, 1),
+        "seconds": round(result.seconds, 1),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "workload": asdict(work),
+        "workload": asdict(result.workload),
         "trials": [
             {
                 "name": trial.name,
@@ -143,6 +180,6 @@ def _record(outcome: Outcome, work: Workload, path: Path, taken_s: float) -> dic
                     for figure, pairs in trial.pairs.items()
                 },
             }
-            for trial in outcome.trials
+            for trial in result.outcome.trials
         ],
     }

@@ -56,11 +56,16 @@ def machine_identity(devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def cpus() -> set[int]:
+    """Return the CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
 def n_cpus() -> int:
     """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(cpus())
 
 
 def folder() -> Path:
@@ -94,7 +99,7 @@ def read(identity: Identity, build: str) -> tuple[Tuned, Path] | None:
         logger.warning("tuned settings ignored: %s: %s", path, error)
         return None
     try:
-        tuned, written_by = _parse(data)
+        tuned, written_by = parse(data)
     except (KeyError, TypeError, ValueError) as error:
         logger.warning("tuned settings ignored: %s is damaged: %r", path, error)
         return None
@@ -141,8 +146,12 @@ def write(identity: Identity, build: str, tuned: Tuned, record: Mapping[str, Any
     return path
 
 
-def _parse(data: Any) -> tuple[Tuned, str]:
-    """Return what a file says, and who wrote it. Raises what ill-formed data raise."""
+def parse(data: Any) -> tuple[Tuned, str]:
+    """Return what a file says, and who wrote it.
+
+    Raises:
+        KeyError, TypeError, ValueError: the data are none of a tuning.
+    """
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}, not {FORMAT}")
     options = tuple(tuple(option) for option in data["options"])

@@ -18,13 +18,24 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 SLOTS = 2
+PLAIN_NAME = "chat.test"
+"""A name of this machine that browsers do not take for one: what it serves without TLS could come
+from anywhere, and some of the browser's interfaces are closed to it."""
 
 
 class OpenPage(Protocol):
     """Opens the page in a browser profile of its own."""
 
-    def __call__(self, *, settings: dict[str, Any] | None = None, **context: Any) -> ChatPage:
-        """Return the page, ready; ``context`` are options of Playwright's ``new_context``."""
+    def __call__(
+        self, *, settings: dict[str, Any] | None = None, url: str | None = None, **context: Any
+    ) -> ChatPage:
+        """Return the page, ready.
+
+        Args:
+            settings: what the person has set before.
+            url: the address of another server than the usual one.
+            **context: options of Playwright's ``new_context``.
+        """
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,8 +59,9 @@ def browser() -> Iterator[Browser]:
     # Chromium's own sandbox cannot be had as root, as which containers run.
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
+        arguments = [f"--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1"]
         browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"] if is_root else []
+            executable_path=path, args=[*arguments, "--no-sandbox"] if is_root else arguments
         )
         yield browser
         browser.close()
@@ -78,11 +90,13 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
     """What opens the page; at the end the browser must not have complained of anything."""
     opened: list[ChatPage] = []
 
-    def open_page(*, settings: dict[str, Any] | None = None, **context: Any) -> ChatPage:
+    def open_page(
+        *, settings: dict[str, Any] | None = None, url: str | None = None, **context: Any
+    ) -> ChatPage:
         made = browser.new_context(
             **{"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **context}
         )
-        opened.append(ChatPage(made.new_page(), server.url, **(settings or {})))
+        opened.append(ChatPage(made.new_page(), url or server.url, **(settings or {})))
         return opened[-1].open()
 
     yield open_page

@@ -11,6 +11,8 @@ from tests.support.chat_page import ChatPage, sent_body
 
 OpenPage = Callable[..., ChatPage]
 
+SYSTEM_PROMPT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+
 
 def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
     """A number that was changed counts for the next answer, and after a reload."""
@@ -27,12 +29,45 @@ def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
     assert "topK" not in body
     expect(chat.last_answer.locator(".stats")).to_contain_text("5 tokens")
     expect(chat.last_answer.locator(".remark")).to_have_text(
-        "The answer reached its limit of tokens."
+        "The answer was stopped after 5 tokens: that is the limit in the settings, or the end of "
+        "the context."
     )
     chat.page.reload()
     chat.ready()
     chat.page.get_by_role("button", name="Settings").click()
     expect(drawer.get_by_label("Maximum tokens")).to_have_value("5")
+
+
+def test_what_suits_the_model_is_seen_and_sent(chat: ChatPage) -> None:
+    """The card's values stand in the settings and in a request, unless a person changes them."""
+    chat.page.get_by_role("button", name="Settings").click()
+    drawer = chat.page.get_by_role("dialog", name="Settings")
+    expect(drawer.get_by_label("System prompt")).to_have_value(SYSTEM_PROMPT)
+    expect(drawer.get_by_label("Top p")).to_have_value("0.9")
+    # What a person set before holds against the card.
+    expect(drawer.get_by_label("Temperature")).to_have_value("0")
+    chat.page.keyboard.press("Escape")
+    with chat.page.expect_request("**/api/chat") as sent:
+        chat.ask("Hello")
+    body = sent_body(sent.value)
+    assert body["messages"][0] == {"role": "system", "content": SYSTEM_PROMPT}
+    assert (body["topP"], body["temperature"], body["maxTokens"]) == (0.9, 0, 16)
+    chat.page.get_by_role("button", name="Settings").click()
+    drawer.get_by_label("Top p").fill("")
+    drawer.get_by_label("System prompt").fill("")
+    chat.page.keyboard.press("Escape")
+    chat.page.reload()
+    chat.ready()
+    with chat.page.expect_request("**/api/chat") as sent:
+        chat.ask("Hello again")
+    body = sent_body(sent.value)
+    assert "topP" not in body
+    assert body["messages"][0]["role"] == "user"
+    chat.page.get_by_role("button", name="Settings").click()
+    chat.page.get_by_role("button", name="Reset to defaults").click()
+    expect(drawer.get_by_label("Top p")).to_have_value("0.9")
+    expect(drawer.get_by_label("Temperature")).to_have_value("0.2")
+    expect(drawer.get_by_label("System prompt")).to_have_value(SYSTEM_PROMPT)
 
 
 def test_a_wrong_number_is_not_sent(chat: ChatPage) -> None:
@@ -47,7 +82,7 @@ def test_a_wrong_number_is_not_sent(chat: ChatPage) -> None:
     expect(chat.page.locator("#prompt")).to_have_value("Hello")
     expect(chat.page.locator(".message")).to_have_count(0)
     chat.page.get_by_role("button", name="Reset to defaults").click()
-    expect(field).to_have_value("")
+    expect(field).to_have_value("0.9")
 
 
 def test_a_schema_shapes_the_answer(chat: ChatPage) -> None:

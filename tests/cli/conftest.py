@@ -31,6 +31,7 @@ def llm(monkeypatch: pytest.MonkeyPatch) -> FakeLlama:
     def load(settings: Settings) -> Any:
         fake.settings = settings
         fake.defaults = settings.generation
+        fake.recommended = fake.card.recommendation.without(settings.generation_given)
         return contextlib.nullcontext(fake)
 
     monkeypatch.setattr(run, "load", load)

@@ -116,11 +116,53 @@ def test_ways_to_leave(inputs: tuple[Any, ...], n_asked: int, chat: Chat, llm: F
     assert len(llm.generations) == n_asked
 
 
-def test_an_answer_that_was_cut_says_so(chat: Chat, llm: FakeLlama, said: Said) -> None:
-    """Where max_tokens ends an answer, the person knows."""
+def test_an_answer_that_was_cut_says_so(chat: Chat, said: Said) -> None:
+    """Where max_tokens ends an answer, the person knows the limit, and how to go on."""
     execute(chat, "/set max_tokens 2")
     chat.ask("a")
-    assert "[cut" in said()
+    assert "[stopped at the limit of 2 tokens; /continue goes on" in said()
+
+
+def test_a_full_context_is_another_thing_than_the_limit(chat: Chat, said: Said) -> None:
+    """Without a limit, an answer that was cut took all there was: it says what makes room."""
+    answer = chat.ask("a")
+    chat._tell_end(replace(answer, finish_reason="length"))
+    assert "[stopped: the context of 4096 tokens is full; /undo and /clear make room" in said()
+
+
+def test_an_answer_goes_on_from_where_it_was_stopped(chat: Chat, llm: FakeLlama) -> None:
+    """/continue adds to the last answer; the model gets what there was of it."""
+    with pytest.raises(ConfigError, match="nothing was answered yet"):
+        execute(chat, "/continue")
+    chat.ask("a")
+    llm.script = [" and", " more"]
+    execute(chat, "/continue")
+    assert source(llm) == [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "Hello"},
+    ]
+    assert llm.generations[-1].prompt.options == {"continue_final_message": "content"}
+    assert [turn.answer for turn in chat.conversation.turns] == ["Hello and more"]
+
+
+def test_thoughts_that_were_stopped_go_on(chat: Chat, llm: FakeLlama) -> None:
+    """Where there is no word of the answer yet, what is continued are the thoughts."""
+    llm.script = [OutputDelta(reasoning="hm")]
+    chat.ask("a")
+    llm.script = [OutputDelta(reasoning=", so"), OutputDelta(content="yes")]
+    execute(chat, "/continue")
+    assert llm.generations[-1].prompt.options == {"continue_final_message": "reasoning_content"}
+    (turn,) = chat.conversation.turns
+    assert (turn.reasoning, turn.answer) == ("hm, so", "yes")
+
+
+def test_an_answer_that_fails_to_go_on_stays(chat: Chat, llm: FakeLlama) -> None:
+    """What there was of it is kept."""
+    chat.ask("a")
+    llm.script = [EngineError("broken")]
+    with pytest.raises(EngineError):
+        execute(chat, "/continue")
+    assert [turn.answer for turn in chat.conversation.turns] == ["Hello"]
 
 
 def test_an_error_is_told_and_the_chat_goes_on(chat: Chat, llm: FakeLlama, said: Said) -> None:
@@ -321,9 +363,10 @@ def test_what_cannot_be_done_says_why(
     line: str, error: type[PyllamaError], words: str, chat: Chat
 ) -> None:
     """A wrong command changes nothing and names what would be right."""
+    before = chat.params
     with pytest.raises(error, match=words):
         execute(chat, line)
-    assert chat.params == chat.llm.defaults
+    assert chat.params == before
     assert chat.options == {}
 
 

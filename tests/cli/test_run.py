@@ -12,8 +12,11 @@ import pytest
 
 from pyllama import cli
 from pyllama.errors import EngineError
+from pyllama.params import GenerationParams
+from pyllama.recommendation import Recommendation
 from pyllama.text.output import OutputDelta
 from tests.cli.conftest import Terminal
+from tests.support.fake_card import FakeCard
 from tests.support.fake_llama import FakeLlama
 
 Captured = pytest.CaptureFixture[str]
@@ -104,7 +107,45 @@ def test_a_text_that_was_cut_is_a_note(capsys: Captured) -> None:
     assert cli.main(["run", "-p", "a", "--max-tokens", "2"]) == 0
     out, err = capsys.readouterr()
     assert out == "Hello\n"
-    assert "[cut" in err
+    assert "[stopped at the limit of 2 tokens; --max-tokens N moves it]" in err
+
+
+RECOMMENDED = Recommendation(
+    system_prompt="You are small.", params={"temperature": 0.2, "max_tokens": 512}
+)
+
+
+@pytest.mark.usefixtures("stdin")
+@pytest.mark.parametrize(
+    ("flags", "system", "temperature", "max_tokens"),
+    [
+        ([], "You are small.", 0.2, 512),
+        (["--system", "You are big."], "You are big.", 0.2, 512),
+        (["--system", ""], None, 0.2, 512),
+        (["--temp", "0"], "You are small.", 0.0, 512),
+        (["--predict", "-1"], "You are small.", 0.2, -1),
+        (["--max-tokens", "200"], "You are small.", 0.2, 200),
+    ],
+)
+def test_the_models_card_holds_unless_flags_say_otherwise(
+    flags: list[str], system: str | None, temperature: float, max_tokens: int, llm: FakeLlama
+) -> None:
+    """System prompt, sampling and limit are the card's, each as long as nobody names it."""
+    llm.card = FakeCard(recommendation=RECOMMENDED)
+    assert cli.main(["run", "-p", "a", *flags]) == 0
+    first = asked(llm).source[0]
+    assert (first["content"] if first["role"] == "system" else None) == system
+    params = llm.generations[-1].params
+    assert (params.sampling.temperature, params.max_tokens) == (temperature, max_tokens)
+
+
+@pytest.mark.usefixtures("stdin")
+def test_a_model_without_a_card_is_asked_as_ever(llm: FakeLlama) -> None:
+    """No system prompt is added, greedy decoding stays, and an answer may take the context."""
+    assert cli.main(["run", "-p", "a"]) == 0
+    assert [message["role"] for message in asked(llm).source] == ["user"]
+    params = llm.generations[-1].params
+    assert params == GenerationParams(max_tokens=-1)
 
 
 @pytest.mark.usefixtures("stdin")

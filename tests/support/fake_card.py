@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyllama.recommendation import Recommendation
+
 
 @dataclass(frozen=True, slots=True)
 class FakeCard:
@@ -15,6 +17,7 @@ class FakeCard:
     can_think: bool = True
     can_infill: bool = True
     projector: str | None = None
+    recommendation: Recommendation = Recommendation()
 
     def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
         tokens = ["a", "b"] if arrays else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyllama.errors import Draining, InvalidRequest
 from pyllama.metrics import Histogram, Metrics
 from pyllama.params import GenerationParams
+from pyllama.recommendation import Recommendation
 from pyllama.results import (
     EngineStatus,
     ModelInfo,
@@ -65,6 +66,7 @@ class FakeLlama:
         self.n_ctx = 4096
         self.devices = ("CPU",)
         self.defaults = GenerationParams()
+        self.recommended = Recommendation()
         self.script = script
         self.start_error = start_error
         self.stop_sequence: str | None = None

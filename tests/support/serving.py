@@ -18,6 +18,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.support.other_machine import OtherMachine
+
 ROOT = Path(__file__).resolve().parents[2]
 _BOOT_S = 60.0
 CONTRACT_REQUESTS = "PYLLAMA_CONTRACT_REQUESTS"
@@ -32,6 +34,7 @@ class Server:
         environ: variables on top of this process's own.
         cwd: the folder to start in.
         port: the port to listen on; a free one where none is given.
+        machine: the one that it runs on; None: this one.
     """
 
     def __init__(
@@ -40,12 +43,13 @@ class Server:
         environ: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
         port: int | None = None,
+        machine: OtherMachine | None = None,
     ) -> None:
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{machine.address if machine else '127.0.0.1'}:{self.port}"
         self.lines: list[tuple[float, str]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *arguments],
+            [*(machine.prefix if machine else ()), sys.executable, "-m", "gunicorn", *arguments],
             cwd=cwd,
             env={**_ours(), **(environ or {}), "LLAMA_ARG_PORT": str(self.port)},
             stdout=subprocess.DEVNULL,

@@ -34,13 +34,14 @@ TRIALS = [
 ]
 
 
-def result(folder: Path, *trials: Trial) -> Result:
+def result(folder: Path, *trials: Trial, is_kept: bool = True, others: float = 0.0) -> Result:
     return Result(
         outcome=Outcome((("--flash-attn", "off"),), list(trials)),
         workload=Workload(depth=512, n_tokens=32, n_parallel=4),
         model="m.gguf",
-        path=folder / "kept.json",
+        path=folder / "kept.json" if is_kept else None,
         seconds=99.6,
+        others=others,
     )
 
 
@@ -49,8 +50,9 @@ class Tuner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.calls: list[tuple[Settings, Path, float, bool]] = []
+        self.calls: list[tuple[Settings, Path, float, bool, bool]] = []
         self.error: BaseException | None = None
+        self.others = 0.0
 
     def __call__(
         self,
@@ -59,14 +61,17 @@ class Tuner:
         *,
         seconds: float,
         allows_lossy: bool,
+        allows_busy: bool,
         report: Callable[[Trial], None],
     ) -> Result:
-        self.calls.append((settings, path, seconds, allows_lossy))
+        self.calls.append((settings, path, seconds, allows_lossy, allows_busy))
         if self.error is not None:
             raise self.error
         for trial in TRIALS:
             report(trial)
-        return result(self.folder, *TRIALS)
+        return result(
+            self.folder, *TRIALS, is_kept=not self.others or allows_busy, others=self.others
+        )
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def test_flags_of_serve_hold_while_it_measures(tuner: Tuner) -> None:
     """What follows the double dash is read as serve reads it; the model is the command's."""
     words = ["--seconds", "7", "--allow-kv-quant", "m.gguf", "--", "-np", "8", "-t", "1"]
     assert cli.main(["tune", *words]) == 0
-    ((settings, path, seconds, is_lossy),) = tuner.calls
+    ((settings, path, seconds, is_lossy, _),) = tuner.calls
     assert (settings.model, settings.parallel, seconds, is_lossy) == ("m.gguf", 8, 7.0, True)
     assert ("-t", "1") in settings.options
     assert path == tuner.folder / "m.gguf"
@@ -107,7 +112,21 @@ def test_without_a_reference_it_is_the_served_model(
     monkeypatch.setenv("PYLLAMA_MODEL", "other.gguf")
     assert cli.main(["tune"]) == 0
     assert tuner.calls[0][0].model == "other.gguf"
-    assert tuner.calls[0][2:] == (100.0, False)
+    assert tuner.calls[0][2:] == (100.0, False, False)
+
+
+def test_what_is_worth_nothing_is_status_1(
+    tuner: Tuner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table is shown, and beneath it why nothing is kept; one who wants it kept says so."""
+    tuner.others = 1.5
+    assert cli.main(["tune", "m"]) == 1
+    out = capsys.readouterr().out
+    assert "flash attention off" in out
+    assert "not kept: others kept 1.5 of" in out
+    assert "used" not in out.splitlines()[-1]
+    assert cli.main(["tune", "m", "--keep-busy"]) == 0
+    assert "kept in " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -117,6 +136,9 @@ def test_without_a_reference_it_is_the_served_model(
         (["--seconds", "x"], "invalid"),
         (["-np", "8"], "unrecognized"),
         (["a", "b"], "unrecognized"),
+        (["--all"], "--all goes with --show or --reset"),
+        (["--reset", "--all", "m"], "without REF"),
+        (["--show", "--reset"], "not allowed with"),
     ],
 )
 def test_wrong_use_is_status_2(

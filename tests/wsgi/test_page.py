@@ -48,6 +48,29 @@ def test_nothing_inline_and_nothing_from_elsewhere(client: httpx.Client) -> None
         assert set(addresses) <= {"http://www.w3.org/2000/svg"}, path.name
 
 
+# What browsers keep from pages that came over plain HTTP from another machine.
+SECURE_ONLY = re.compile(
+    r"randomUUID|crypto\.subtle|\bcaches\b|CacheStorage|cookieStore|\bNotification\b|PushManager"
+    r"|show(?:Open|Save|Directory)\w*Picker|SharedArrayBuffer|launchQueue|EyeDropper|IdleDetector"
+    r"|PaymentRequest|PublicKeyCredential|WebTransport|VideoDecoder|AudioWorklet"
+    r"|navigator\.(?:bluetooth|clipboard|credentials|geolocation|gpu|hid|keyboard|locks|mediaDevices"
+    r"|mediaSession|permissions|presentation|serial|serviceWorker|share|canShare|storage|usb|wakeLock"
+    r"|xr|deviceMemory|setAppBadge|userAgentData)"
+)
+
+
+def test_nothing_needs_a_trusted_connection() -> None:
+    """The page works over plain HTTP too; copying alone tries the trusted way before another."""
+    used = {
+        (path.name, found)
+        for path in STATIC.glob("*.js")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if not line.lstrip().startswith(("//", "*", "/*"))
+        for found in SECURE_ONLY.findall(line)
+    }
+    assert used == {("clipboard.js", "navigator.clipboard")}
+
+
 def test_the_first_paint_is_light(client: httpx.Client) -> None:
     """The page with everything that it loads is under 200 kB, before compression."""
     page = client.get("/", headers=HTML)

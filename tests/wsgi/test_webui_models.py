@@ -14,6 +14,7 @@ import pytest
 
 from pyllama import hub
 from pyllama.errors import ModelLoadError, ModelNotFound
+from pyllama.recommendation import Recommendation
 from pyllama.settings.settings import Settings
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf, client_of
@@ -90,8 +91,32 @@ def test_the_model_is_told(client: httpx.Client) -> None:
         "architecture": "fake",
         "defaultMaxTokens": 200,
         "contextLimit": 4096,
+        "recommended": {},
         "state": "ready",
     }
+
+
+def test_what_suits_the_model_is_told_and_holds_only_if_it_is_sent(connect: ClientOf) -> None:
+    """The page gets the card by the names of a chat's fields; a chat without them is not changed."""
+    llm = FakeLlama()
+    llm.recommended = Recommendation(
+        system_prompt="Be kind.", params={"temperature": 0.2, "repeat_penalty": 1.1}
+    )
+    client = connect(llm)
+    response = client.get("/api/models")
+    check_answer("/api/models", "get", response)
+    assert response.json()["recommended"] == {
+        "systemPrompt": "Be kind.",
+        "temperature": 0.2,
+        "repetitionPenalty": 1.1,
+    }
+    for path in ("/api/chat", "/v1/chat/completions"):
+        body = {**HI, "stream": False} | ({"model": "fake"} if path.startswith("/v1") else {})
+        assert client.post(path, json=body).status_code == 200
+        (generation,) = llm.generations
+        assert generation.params == llm.defaults
+        assert [message["role"] for message in generation.prompt.source] == ["user"]
+        llm.generations.clear()
 
 
 def test_a_model_that_loads_is_none_yet(connect: ClientOf) -> None:

@@ -13,6 +13,7 @@ from ..body import read_object
 from ..fields import FieldReader
 from ..ollama.names import check_name
 from ..validation import Schema
+from .parse import recommended
 
 if TYPE_CHECKING:
     import falcon
@@ -54,6 +55,7 @@ class ModelList:
             "architecture": None if llm is None else llm.info.architecture,
             "defaultMaxTokens": None if llm is None else llm.defaults.max_tokens,
             "contextLimit": None if llm is None else llm.n_ctx,
+            "recommended": None if llm is None else recommended(llm),
             "state": self._host.state,
         }
 

@@ -82,6 +82,13 @@ def parse_chat(body: Mapping[str, Any], llm: Llama, uploads: UploadStore) -> Web
     )
 
 
+def recommended(llm: Llama) -> dict[str, Any]:
+    """Return what suits a model in a conversation, by the names that a body has for it."""
+    known = llm.recommended
+    system = {"systemPrompt": known.system_prompt} if known.system_prompt else {}
+    return {**system, **{_NAMES[name]: value for name, value in known.params.items()}}
+
+
 def _params(fields: Mapping[str, Any], defaults: GenerationParams) -> GenerationParams:
     options: dict[str, Any] = {}
     for name, spellings in _SPELLINGS.items():

@@ -78,6 +78,11 @@ def _regenerate(chat: Chat, _argument: str) -> None:
         raise ConfigError("nothing was asked yet")
 
 
+def _continue(chat: Chat, _argument: str) -> None:
+    if chat.go_on() is None:
+        raise ConfigError("nothing was answered yet")
+
+
 def _history(chat: Chat, _argument: str) -> None:
     for message in chat.conversation.messages():
         chat.notes.line(f"{message['role']}:", "bold")
@@ -238,6 +243,7 @@ COMMANDS = (
     ),
     Command("/undo", "forget the last question and its answer", _undo),
     Command("/regenerate", "answer the last question once more", _regenerate, ("/retry",)),
+    Command("/continue", "go on with an answer that was stopped", _continue, ("/more",)),
     Command("/history", "what was said", _history),
     Command("/system [TEXT|off]", "show or set the system prompt", _system),
     Command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyllama.cli.answer import Answer, show
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyllama import Llama
     from pyllama.cli.console import Console
+    from pyllama.params import GenerationParams
 
 
 class Chat:
@@ -34,12 +36,14 @@ class Chat:
         self.out = out
         self.notes = notes
         self.options = dict(options)
-        self.params = llm.defaults
-        self.conversation = Conversation()
+        self.params = _params(llm)
+        self.conversation = Conversation(llm.recommended.system_prompt)
         self.attachments: list[Attachment | MediaFile] = []
         """What goes into the next question."""
         self.last: Answer | None = None
         self.is_verbose = False
+        self.can_go_on = True
+        """Whether a person can have an answer continued that was stopped."""
         self._is_thinking = False
 
     def attach(self, path: str) -> None:
@@ -88,6 +92,24 @@ class Chat:
             if len(self.conversation.turns) == n_before:
                 self.conversation.turns.append(turn)
 
+    def go_on(self) -> Answer | None:
+        """Continue the last answer from where it ended; None where there is none.
+
+        Raises:
+            PyllamaError: it cannot be continued; the conversation stays what it was.
+        """
+        if not self.conversation.turns:
+            return None
+        turn = self.conversation.turns[-1]
+        # Where it was stopped among its thoughts, those go on.
+        part = "content" if turn.answer or not turn.reasoning else "reasoning_content"
+        answer = self._generate(self.conversation.messages(), continue_final_message=part)
+        self.conversation.turns[-1] = replace(
+            turn, answer=turn.answer + answer.text, reasoning=turn.reasoning + answer.reasoning
+        )
+        self._tell_end(answer)
+        return answer
+
     @property
     def _texts(self) -> list[Attachment]:
         return [item for item in self.attachments if isinstance(item, Attachment)]
@@ -101,19 +123,7 @@ class Chat:
             raise InvalidMedia(reason, param="attach") from error
 
     def _answer(self, question: str, files: Sequence[dict[str, Any]]) -> Answer:
-        messages = self.conversation.messages(question, files)
-        try:
-            prompt = self.llm.chat_prompt(messages, **self.options)
-            with Interrupt() as interrupt:
-                answer = show(
-                    self.llm.start(prompt, self.params),
-                    interrupt,
-                    text=self._show_text,
-                    reasoning=self._show_reasoning,
-                )
-        finally:
-            self.out.end_line()
-        self.last = answer
+        answer = self._generate(self.conversation.messages(question, files))
         if answer.text or answer.finish_reason is not None:
             self.conversation.turns.append(
                 Turn(
@@ -125,6 +135,21 @@ class Chat:
             )
         self._tell_end(answer)
         return answer
+
+    def _generate(self, messages: list[dict[str, Any]], **options: Any) -> Answer:
+        """Show what the model says after some messages."""
+        try:
+            prompt = self.llm.chat_prompt(messages, **self.options, **options)
+            with Interrupt() as interrupt:
+                self.last = show(
+                    self.llm.start(prompt, self.params),
+                    interrupt,
+                    text=self._show_text,
+                    reasoning=self._show_reasoning,
+                )
+        finally:
+            self.out.end_line()
+        return self.last
 
     def _show_text(self, text: str) -> None:
         if text and self._is_thinking:
@@ -144,6 +169,22 @@ class Chat:
         elif answer.finish_reason is None:
             self.notes.line("[stopped before the answer began; the question is dropped]", "dim")
         elif answer.finish_reason == "length":
-            self.notes.line("[cut: max_tokens or the context is used up]", "warn")
+            self.notes.line(f"[{self._limit(answer)}]", "warn")
         if self.is_verbose:
             self.notes.line(answer.stats, "dim")
+
+    def _limit(self, answer: Answer) -> str:
+        """Say what cut an answer, and what to do about it."""
+        n_tokens, goes_on = answer.usage.completion_tokens, self.can_go_on
+        if n_tokens == self.params.max_tokens:
+            remedy = "/continue goes on, /set max_tokens N" if goes_on else "--max-tokens N"
+            return f"stopped at the limit of {n_tokens} tokens; {remedy} moves it"
+        remedy = "/undo and /clear make room, -c N" if goes_on else "-c N"
+        return f"stopped: the context of {self.llm.n_ctx} tokens is full; {remedy} makes it larger"
+
+
+def _params(llm: Llama) -> GenerationParams:
+    """Return how answers are made: an answer may take the whole context unless somebody says."""
+    if "max_tokens" in llm.settings.generation_given:
+        return llm.recommended.over(llm.defaults)
+    return llm.recommended.over(llm.defaults.with_options(max_tokens=-1))

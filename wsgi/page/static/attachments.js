@@ -2,6 +2,7 @@
 
 import { ApiError, upload } from "./api.js";
 import { t } from "./i18n.js";
+import { newId } from "./ids.js";
 
 const THUMB_PX = 320;
 // What the server called a file, as long as this page lives; the server forgets it some day too.
@@ -10,7 +11,7 @@ const handles = new Map();
 /** Returns the record of a file that a person attached; it is not on the server yet. */
 export async function newAttachment(file) {
   return {
-    id: crypto.randomUUID(),
+    id: newId(),
     name: file.name || `${t("attachments")}.${file.type.split("/")[1] ?? "bin"}`,
     size: file.size,
     kind: file.type.split("/")[0],

@@ -24,6 +24,6 @@ function copyBySelection(text) {
   area.select();
   const isCopied = document.execCommand("copy");
   area.remove();
-  focused?.focus();
+  focused?.focus({ preventScroll: true });
   return isCopied;
 }

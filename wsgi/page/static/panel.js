@@ -2,7 +2,7 @@
 
 import { byId, el, setChildren } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
-import { NUMBERS, PRESETS, change, faultOf, isValid, onSettings, settings } from "./settings.js";
+import { NUMBERS, change, faultOf, isValid, onSettings, reset, settings } from "./settings.js";
 
 const dialog = byId("settings");
 const inputs = new Map();
@@ -40,7 +40,7 @@ function build() {
       el("p.hint", {}, t("fallbackHint"))),
     group("groupJson", choice("jsonMode", { off: "jsonOff", any: "jsonAny", schema: "jsonSchema" }), area("schema", null, "code")),
     group("groupTools", area("tools", "toolsHint", "code")),
-    el("button.button", { type: "button", onclick: () => change(PRESETS) }, t("reset")),
+    el("button.button", { type: "button", onclick: reset }, t("reset")),
   );
   update();
 }

@@ -84,7 +84,7 @@ export function remarkOn(node, isRunning) {
   if (node.state === "stopped") return t("stopped");
   if (node.state === "running" && !isRunning) return t("interrupted");
   if (node.state !== "done") return "";
-  if (node.stats?.finish === "length") return t("cut");
+  if (node.stats?.finish === "length") return t("cut", { n: number(node.stats.tokens ?? 0) });
   return node.content || node.toolCalls?.length ? "" : t("empty");
 }
 

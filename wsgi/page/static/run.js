@@ -3,6 +3,7 @@
 import { forgetHandles } from "./attachments.js";
 import { requestBody } from "./request.js";
 import { forgetSession, sessionId } from "./session.js";
+import { asked } from "./status.js";
 import { chatFrames } from "./stream.js";
 import { pathTo } from "./tree.js";
 
@@ -65,6 +66,8 @@ export class Run {
   }
 
   async #read(path) {
+    // What suits the model is a part of the settings.
+    await asked;
     const body = await requestBody(path, this.#store);
     this.#abort.signal.throwIfAborted();
     body.sessionId = await sessionId();

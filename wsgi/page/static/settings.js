@@ -16,8 +16,9 @@ export const NUMBERS = {
 };
 const REQUEST_NAMES = { repeatPenalty: "repetitionPenalty" };
 
-/** The values that nothing was changed in. A field that is empty is an empty text. */
-export const PRESETS = Object.freeze({
+// The values where neither the person nor the model's card says otherwise. A field that is empty is
+// an empty text.
+const PLAIN = Object.freeze({
   systemPrompt: "",
   think: true,
   jsonMode: "off",
@@ -27,33 +28,62 @@ export const PRESETS = Object.freeze({
 });
 
 /** The values in force; changed with `change`. */
-export const settings = { ...PRESETS };
+export const settings = { ...PLAIN };
 const listeners = new Set();
+// What the person decided, and no more: what they left alone follows the model.
+let chosen = {};
+let recommended = {};
 
 take(recall(NAME));
 onRemembered((name, text) => {
   if (name !== NAME) return;
   take(text);
-  for (const listener of listeners) listener();
+  tell();
 });
 
 function take(text) {
   try {
-    const kept = JSON.parse(text) ?? {};
-    for (const [name, preset] of Object.entries(PRESETS)) {
-      const isSame = typeof kept[name] === typeof preset || (name in NUMBERS && ["number", "string"].includes(typeof kept[name]));
-      settings[name] = isSame ? kept[name] : preset;
-    }
+    chosen = fitting(JSON.parse(text) ?? {});
   } catch {
-    Object.assign(settings, PRESETS);
+    chosen = {};
   }
+  apply();
+}
+
+// Only what is known by its name, and has the type that it should have.
+function fitting(values) {
+  const isFit = (name, value) => typeof value === typeof PLAIN[name] || (name in NUMBERS && ["number", "string"].includes(typeof value));
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => name in PLAIN && isFit(name, value)));
+}
+
+function apply() {
+  Object.assign(settings, PLAIN, recommended, chosen);
+}
+
+function tell() {
+  for (const listener of listeners) listener();
 }
 
 /** Sets some values, keeps them and tells everybody. */
 export function change(values) {
-  Object.assign(settings, values);
-  remember(NAME, JSON.stringify(settings));
-  for (const listener of listeners) listener();
+  Object.assign(chosen, values);
+  apply();
+  remember(NAME, JSON.stringify(chosen));
+  tell();
+}
+
+/** Goes back to what holds where the person decides nothing. */
+export function reset() {
+  chosen = {};
+  change({});
+}
+
+/** Takes what suits the model, by the names of a request; it holds where the person says nothing. */
+export function recommend(values) {
+  const named = Object.keys(PLAIN).map((name) => [name, values[REQUEST_NAMES[name] ?? name]]);
+  recommended = fitting(Object.fromEntries(named));
+  apply();
+  tell();
 }
 
 /** Calls a function each time that a value changes. */
@@ -73,7 +103,7 @@ export function faultOf(name) {
 }
 
 /** Whether all of it can be sent. */
-export const isValid = () => Object.keys(PRESETS).every((name) => faultOf(name) === null);
+export const isValid = () => Object.keys(PLAIN).every((name) => faultOf(name) === null);
 
 /** Returns the members of a request that the settings make. */
 export function requestOptions() {

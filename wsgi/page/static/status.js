@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
 import { modelStatus, queueStatus } from "./session.js";
+import { recommend } from "./settings.js";
 
 const EVERY_MS = 3000;
 const SOON_MS = 1000;
@@ -11,6 +12,10 @@ let state = "unknown";
 let model = null;
 let queue = null;
 let timer = null;
+let tellAsked;
+
+/** Settles once the server was asked what model it has, whatever came of it. */
+export const asked = new Promise((resolve) => { tellAsked = resolve; });
 
 /** Whether a message can be answered now, as far as is known. */
 export const isReady = () => state !== "loading";
@@ -35,12 +40,16 @@ export async function check() {
   clearTimeout(timer);
   if (document.hidden) return;
   try {
-    if (state !== "ready") model = await modelStatus();
+    if (state !== "ready") {
+      model = await modelStatus();
+      recommend(model.recommended ?? {});
+    }
     queue = await queueStatus();
     state = "ready";
   } catch (error) {
     state = error.isLost ? "lost" : error.status === 503 ? "loading" : "ready";
   }
+  tellAsked();
   show();
   clearTimeout(timer);
   timer = setTimeout(check, state === "ready" ? EVERY_MS : SOON_MS);

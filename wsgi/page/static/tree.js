@@ -3,17 +3,19 @@
 // conversation: { id, title, created, updated, nodes: {id: node}, selected: {parent id: child id} }
 // node: { id, parent, role, content, created, … }; the parent of the first messages is ROOT.
 
+import { newId } from "./ids.js";
+
 export const ROOT = "root";
 
 /** Returns a new, empty conversation. */
 export function newConversation() {
   const now = Date.now();
-  return { id: crypto.randomUUID(), title: "", created: now, updated: now, nodes: {}, selected: {} };
+  return { id: newId(), title: "", created: now, updated: now, nodes: {}, selected: {} };
 }
 
 /** Adds a message under another one, and shows it; returns it. */
 export function addNode(conversation, parent, fields) {
-  const node = { id: crypto.randomUUID(), parent, content: "", created: Date.now(), ...fields };
+  const node = { id: newId(), parent, content: "", created: Date.now(), ...fields };
   conversation.nodes[node.id] = node;
   conversation.selected[parent] = node.id;
   conversation.updated = node.created;
