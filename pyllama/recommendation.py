@@ -56,10 +56,11 @@ def _has_system(messages: object) -> bool:
     )
 
 
-# Its makers recommend this prompt, a temperature of 0.2 and a top_p of 0.9. A model of this size
-# repeats itself all the same, without an end where nothing ends it.
+# Temperature and top_p are its makers'. Of fourteen questions it answered five without an end, the
+# same words over and over, before there was the penalty, and none since. The prompt that its
+# template has where a chat has none makes it speak French of France, and of writing to everybody.
 _DEFAULT_MODEL = Recommendation(
-    system_prompt="You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+    system_prompt="You are a helpful assistant.",
     params={"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1, "max_tokens": 512},
 )
 

@@ -13,6 +13,8 @@ import pytest
 from pyllama import Llama
 from pyllama.errors import InvalidRequest
 from pyllama.text import Constraint, Prompt
+from pyllama.text.parser import AnswerParser
+from tests.support.formats import read
 
 pytestmark = pytest.mark.model
 
@@ -102,12 +104,39 @@ def answer(llm: Llama, prompt: Prompt, **params: Any) -> tuple[str, str]:
     return done.text, done.finish_reason
 
 
-def call_in(text: str) -> dict[str, Any]:
+def calls_in(text: str, *, is_cut: bool = False) -> list[dict[str, Any]]:
+    """Return the calls of an answer that is nothing but one block: objects with commas between.
+
+    How many there are is the model's choice, so that one with a limit may be cut within the last.
+    """
     body = text.strip()
     assert body.startswith("<tool_call>"), text
-    assert body.endswith("</tool_call>"), text
-    call: dict[str, Any] = json.loads(body[len("<tool_call>") : -len("</tool_call>")])
-    return call
+    calls, at, mark = [], len("<tool_call>"), ","
+    while mark == "," and body[at:].strip():
+        at += len(body[at:]) - len(body[at:].lstrip())
+        try:
+            call, at = json.JSONDecoder().raw_decode(body, at)
+        except ValueError:
+            assert is_cut, text
+            return calls
+        calls.append(call)
+        rest = body[at:].lstrip()
+        mark = rest[:1]
+        at = len(body) - len(rest) + (mark == ",")
+    assert is_cut or (calls and body[at:] == "</tool_call>"), text
+    return calls
+
+
+def parsed(prompt: Prompt, text: str, *, is_cut: bool = False) -> list[dict[str, Any]]:
+    """Return the calls that a client gets of an answer, the same whether it came in pieces."""
+    found = []
+    for pieces in ([text], list(text)):
+        read_ = read(AnswerParser(prompt.output), pieces, is_cut=is_cut)
+        assert read_.text.strip() == "", text
+        found.append([(call.name, call.arguments) for call in read_.tool_calls])
+    assert found[0] == found[1], text
+    whole = found[0][:-1] if is_cut else found[0]
+    return [{"name": name, "arguments": json.loads(arguments)} for name, arguments in whole]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -119,8 +148,9 @@ def test_a_required_call_is_made(llm: Llama, question: str, temperature: float) 
     )
     text, reason = answer(llm, prompt, max_tokens=300, temperature=temperature, seed=1)
     assert reason == "stop", text
-    call = call_in(text)
+    (call,) = calls_in(text)
     jsonschema.validate(call["arguments"], PARAMETERS[call["name"]])
+    assert parsed(prompt, text) == [call]
 
 
 def test_the_named_tool_is_called(llm: Llama) -> None:
@@ -128,9 +158,14 @@ def test_the_named_tool_is_called(llm: Llama) -> None:
     for tool in (WEATHER, SUM):
         name = tool["function"]["name"]
         choice = {"type": "function", "function": {"name": name}}
-        prompt = llm.chat_prompt(user("Hi"), tools=[WEATHER, SUM], tool_choice=choice)
-        text, _ = answer(llm, prompt, max_tokens=200)
-        assert call_in(text.split("</tool_call>")[0] + "</tool_call>")["name"] == name
+        prompt = llm.chat_prompt(
+            user("Hi"), tools=[WEATHER, SUM], tool_choice=choice, parallel_tool_calls=False
+        )
+        text, reason = answer(llm, prompt, max_tokens=200)
+        assert reason == "stop", text
+        (call,) = calls_in(text)
+        assert call["name"] == name
+        assert parsed(prompt, text) == [call]
 
 
 def test_a_call_that_is_cut_ends_by_length(llm: Llama) -> None:
@@ -189,11 +224,31 @@ def test_with_tools_and_schema_the_answer_is_either(llm: Llama) -> None:
     prompt = llm.chat_prompt(user("Who are you?"), tools=[SUM], json_schema=SCHEMA)
     for seed in range(6):
         text, reason = answer(llm, prompt, max_tokens=300, temperature=1.5, seed=seed)
-        assert reason == "stop"
-        if "<tool_call>" in text:
-            assert call_in(text.split("</tool_call>")[0] + "</tool_call>")["name"] == "add"
+        is_cut = reason == "length"
+        if text.lstrip().startswith("<tool_call>"):
+            calls = calls_in(text, is_cut=is_cut)
+            for call in calls:
+                assert call["name"] == "add"
+                jsonschema.validate(call["arguments"], PARAMETERS["add"])
+            n_whole = len(parsed(prompt, text, is_cut=is_cut))
+            assert parsed(prompt, text, is_cut=is_cut) == calls[:n_whole]
+            assert n_whole >= len(calls) - is_cut
         else:
+            assert not is_cut
             jsonschema.validate(json.loads(text), SCHEMA)
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n"])
+@pytest.mark.parametrize("n_calls", [1, 2, 3])
+def test_every_call_of_a_block_is_a_call(llm: Llama, n_calls: int, space: str) -> None:
+    """The grammar allows several calls with commas between them, and a client gets all of them."""
+    calls = [{"name": "add", "arguments": {"a": i, "b": -0.5 * i}} for i in range(n_calls)]
+    body = f"{space},{space}".join(map(json.dumps, calls))
+    text = f"<tool_call>{space}{body}{space}</tool_call>"
+    assert calls_in(text) == calls
+    for options in ({}, {"json_schema": SCHEMA}, {"tool_choice": "required"}):
+        prompt = llm.chat_prompt(user("Who are you?"), tools=[SUM], **options)
+        assert parsed(prompt, text) == calls
 
 
 def test_the_constraint_begins_after_the_thoughts(thinker: Llama) -> None:
@@ -215,7 +270,8 @@ def test_a_required_call_follows_the_thoughts(thinker: Llama) -> None:
     )  # fmt: skip
     text, reason = answer(thinker, prompt, max_tokens=300)
     assert reason == "stop"
-    assert call_in(text.partition("</think>")[2])["name"] == "add"
+    (call,) = calls_in(text.partition("</think>")[2])
+    assert call["name"] == "add"
 
 
 @pytest.mark.parametrize("options", [{"enable_thinking": False}, {"reasoning_effort": "none"}])

@@ -30,6 +30,8 @@ OPTIONS: dict[str, Any] = {
     "threads": 1,
     "ubatch_size": 1,
     "warmup": False,
+    # The default model's card would have other answers each time.
+    "temperature": 0.0,
     "max_tokens": 8,
 }
 QUESTION = "What is it?"
