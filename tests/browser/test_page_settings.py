@@ -11,7 +11,7 @@ from tests.support.chat_page import ChatPage, sent_body
 
 OpenPage = Callable[..., ChatPage]
 
-SYSTEM_PROMPT = "You are a helpful assistant."
+SYSTEM_PROMPT = "You are a helpful assistant. Answer briefly."
 
 
 def test_settings_are_sent_and_kept(chat: ChatPage) -> None:

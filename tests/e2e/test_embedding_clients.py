@@ -13,6 +13,7 @@ import ollama
 import openai
 import pytest
 
+from tests.e2e.conftest import STATUS_APP
 from tests.support import tiny_bert
 from tests.support.serving import Server
 
@@ -22,8 +23,22 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.model]
 
+N_CTX = 512
 TEXTS = ["The cat sleeps on the stove.", "Interest rates rose.", "The cat sleeps on the stove."]
 LONG = "All work and no play makes Jack a dull boy. " * 20
+
+
+@pytest.fixture(scope="module")
+def server(model_path: Path) -> Iterator[Server]:
+    """A server of the default model whose contexts are small, for some texts fill one."""
+    environ = {
+        "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_CTX_SIZE": str(8 * N_CTX),
+        "LLAMA_ARG_N_PARALLEL": "8",
+        "LLAMA_ARG_THREADS": "1",
+    }
+    with Server(*STATUS_APP, environ=environ) as server:
+        yield server.ready()
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
@@ -84,7 +99,7 @@ def test_ollama_client_gets_vectors(server: Server, model_path: Path) -> None:
         assert made.total_duration
         single = public.embeddings(model, TEXTS[0])
         assert cosine(single.embedding, made.embeddings[0]) > 0.999
-        assert public.embed(model, LONG * 10).prompt_eval_count == 2048
+        assert public.embed(model, LONG * 10).prompt_eval_count == N_CTX
         with pytest.raises(ollama.ResponseError) as caught:
             public.embed(model, LONG * 10, truncate=False)
         assert caught.value.status_code == 400
@@ -119,14 +134,14 @@ def test_chats_go_on_meanwhile(public: openai.OpenAI, client: httpx.Client) -> N
     asked: Any = {
         "model": "any",
         "prompt": "One, two, three,",
-        "max_tokens": 8,
+        "max_tokens": 4,
         "temperature": 0,
         "extra_body": {"ignore_eos": True},
     }
     expected = public.completions.create(**asked).choices[0].text
     embedded: list[Any] = []
     work = threading.Thread(
-        target=lambda: embedded.append(public.embeddings.create(model="any", input=[LONG] * 16))
+        target=lambda: embedded.append(public.embeddings.create(model="any", input=[LONG] * 8))
     )
     work.start()
     stream = public.completions.create(**asked, stream=True)
@@ -135,7 +150,7 @@ def test_chats_go_on_meanwhile(public: openai.OpenAI, client: httpx.Client) -> N
     work.join()
     assert was_beside
     assert text == expected
-    assert len(embedded[0].data) == 16
+    assert len(embedded[0].data) == 8
     assert client.post("/test/engine").json() == {"ledger": "agrees"}
 
 

@@ -4,39 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyllama import Llama
 from pyllama.results import Completion
-from tests.support import gemma
+from tests.support import tiny_gemma
 
-pytestmark = pytest.mark.model
-
-# Longer than the window of 512 tokens, and so regular that there is one way to go on: sums in
-# another order, as another batch makes them, must not decide between two words.
-STORY = " ".join(
-    f"On day {day} the keeper of the lighthouse wrote {day} words about the sea and the wind."
-    for day in range(1, 36)
-)
+# Many windows long: every byte is a token.
+STORY = " ".join(f"On day {day} the keeper wrote {day} words about the sea." for day in range(1, 13))
+# One thread, that waits for no other: a busy machine slows the tests and no more.
+OPTIONS: dict[str, Any] = {"threads": 1, "warmup": False}
 LAYOUTS: dict[str, dict[str, Any]] = {
     "streams": {"parallel": 4},
     "pool": {"parallel": 4, "kv_unified": True},
 }
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_gemma.write(tmp_path_factory.mktemp("gemma") / "gemma.gguf"))
+
+
 @pytest.fixture(scope="module", params=LAYOUTS)
-def llm(request: pytest.FixtureRequest) -> Iterator[Llama]:
+def llm(request: pytest.FixtureRequest, model: str) -> Iterator[Llama]:
     """The model in each layout of its cells."""
-    options = LAYOUTS[request.param]
-    with Llama(str(gemma.fetch()), ctx_size=8192, threads=2, **options) as llm:
+    with Llama(model, ctx_size=8192, **OPTIONS, **LAYOUTS[request.param]) as llm:
         yield llm
         llm.check_integrity()
 
 
 def ask(llm: Llama, prompt: str, *, cache_prompt: bool = True) -> Completion:
     return llm.generate(prompt, max_tokens=24, ignore_eos=True, cache_prompt=cache_prompt)
+
+
+def test_answers_depend_on_what_the_cache_holds(llm: Llama) -> None:
+    """Another beginning, windows before, makes another answer, and another end does."""
+    plain = ask(llm, STORY, cache_prompt=False).text
+    n_far = len(STORY) - 3 * tiny_gemma.WINDOW
+    assert n_far > 3 * tiny_gemma.WINDOW
+    for other in (STORY[:n_far].upper() + STORY[n_far:], STORY[:-20] + STORY[-20:].upper()):
+        assert ask(llm, other, cache_prompt=False).text != plain
 
 
 def test_conversation_says_the_same_with_and_without_the_cache(llm: Llama) -> None:
@@ -48,9 +58,8 @@ def test_conversation_says_the_same_with_and_without_the_cache(llm: Llama) -> No
         assert cached.text == plain.text
         assert plain.usage.cached_tokens == 0
         n_cached += cached.usage.cached_tokens
-        text += cached.text.partition(".")[0] + "."
-    assert "38" in text
-    assert n_cached > 0
+        text += cached.text
+    assert n_cached > 2 * len(STORY) // 3
 
 
 def test_common_beginning_says_the_same_with_and_without_the_cache(llm: Llama) -> None:
@@ -61,16 +70,14 @@ def test_common_beginning_says_the_same_with_and_without_the_cache(llm: Llama) -
         together = list(pool.map(lambda prompt: ask(llm, prompt), prompts))
     alone = [ask(llm, prompt, cache_prompt=False) for prompt in prompts]
     assert [answer.text for answer in together] == [answer.text for answer in alone]
-    assert all(
-        "lighthouse wrote 36 words" in a + b.text for a, b in zip(prompts, alone, strict=True)
-    )
+    assert len({answer.text for answer in alone}) > 1
 
 
 @pytest.mark.parametrize("options", [{"parallel": 2, "ctx_size": 2048}, {"ctx_size": 1024}])
-def test_evicted_state_comes_back_whole(options: dict[str, Any]) -> None:
+def test_evicted_state_comes_back_whole(model: str, options: dict[str, Any]) -> None:
     """A prompt that goes on from all of a saved state starts there, and answers as without it."""
     others = [STORY.replace("keeper", name) for name in ("baker", "tailor")]
-    with Llama(str(gemma.fetch()), threads=2, cache_ram=256, **{"parallel": 1, **options}) as llm:
+    with Llama(model, cache_ram=256, **OPTIONS, **{"parallel": 1, **options}) as llm:
         opening = STORY + " On day 36 the keeper"
         text = opening + ask(llm, opening).text
         for other in others:

@@ -20,7 +20,7 @@ from tests.ext.native import Driver
 
 # A bias of nothing: the chain begins with it, and so gets the whole vocabulary.
 THE_LONG_WAY: dict[str, Any] = {"logit_bias": {0: 0.0}}
-N_FREE = 48
+N_FREE = 32
 _WORD, _PATTERN = 1, 2
 
 GRAMMARS = {
@@ -33,7 +33,7 @@ GRAMMARS = {
 }
 
 real = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

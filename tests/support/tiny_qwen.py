@@ -16,7 +16,7 @@ _N_HEAD_KV = 2
 _N_LAYERS = 2
 # Pairs of a head's dimensions for time, height and width.
 _SECTIONS = [2, 3, 3, 0]
-_CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 _MERGED = "th"
 _TEMPLATE = (
     "{% for message in messages %}"
@@ -33,7 +33,7 @@ def _byte_tokens() -> list[str]:
     return [chr(byte if byte in seen else 256 + hidden.index(byte)) for byte in range(256)]
 
 
-_TOKENS = [*_byte_tokens(), _MERGED, *_CONTROL]
+TOKENS = [*_byte_tokens(), _MERGED, *CONTROL]
 
 
 def write(path: Path, *, adds_bos: bool = False) -> Path:
@@ -79,13 +79,13 @@ def _describe(writer: Any, *, adds_bos: bool) -> None:
     writer.add_array("qwen2vl.rope.dimension_sections", _SECTIONS)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(_TOKENS)
+    writer.add_token_list(TOKENS)
     control, normal = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL
-    writer.add_token_types([control if token in _CONTROL else normal for token in _TOKENS])
+    writer.add_token_types([control if token in CONTROL else normal for token in TOKENS])
     writer.add_token_merges(["t h"])
-    writer.add_eos_token_id(_TOKENS.index("<|im_end|>"))
-    writer.add_pad_token_id(_TOKENS.index("<|endoftext|>"))
-    writer.add_bos_token_id(_TOKENS.index("<|endoftext|>"))
+    writer.add_eos_token_id(TOKENS.index("<|im_end|>"))
+    writer.add_pad_token_id(TOKENS.index("<|endoftext|>"))
+    writer.add_bos_token_id(TOKENS.index("<|endoftext|>"))
     writer.add_add_bos_token(adds_bos)
     writer.add_chat_template(_TEMPLATE)
 
@@ -93,9 +93,9 @@ def _describe(writer: Any, *, adds_bos: bool) -> None:
 def _tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield name and dimensions, rows first, of every tensor."""
     n_kv = N_EMBD // _N_HEAD * _N_HEAD_KV
-    yield "token_embd.weight", (len(_TOKENS), N_EMBD)
+    yield "token_embd.weight", (len(TOKENS), N_EMBD)
     yield "output_norm.weight", (N_EMBD,)
-    yield "output.weight", (len(_TOKENS), N_EMBD)
+    yield "output.weight", (len(TOKENS), N_EMBD)
     for layer in range(_N_LAYERS):
         block = f"blk.{layer}"
         yield f"{block}.attn_norm.weight", (N_EMBD,)
