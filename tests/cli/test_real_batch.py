@@ -30,7 +30,7 @@ LONG_S = 120.0
 
 @pytest.fixture(scope="module")
 def llm(model_path: Path) -> Iterator[Llama]:
-    with Llama(str(model_path), ctx_size=2048, parallel=2, threads=2) as llm:
+    with Llama(str(model_path), ctx_size=2048, parallel=2, threads=1) as llm:
         yield llm
 
 

@@ -81,14 +81,14 @@ THINKING = """
 
 @pytest.fixture(scope="module")
 def llm(model_path: Path) -> Iterator[Llama]:
-    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=2) as llm:
+    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=1) as llm:
         yield llm
 
 
 @pytest.fixture(scope="module")
 def thinker(model_path: Path) -> Iterator[Llama]:
     with Llama(
-        str(model_path), ctx_size=4096, parallel=4, threads=2, chat_template=THINKING
+        str(model_path), ctx_size=4096, parallel=4, threads=1, chat_template=THINKING
     ) as llm:
         yield llm
 

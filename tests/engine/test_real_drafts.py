@@ -40,7 +40,7 @@ def everything(path: Path, **options: Any) -> tuple[list[str], int]:
     n_accepted = 0
     # One token a micro-batch: the very same arithmetic whatever else the batch holds.
     with Llama(
-        str(path), ctx_size=1024, parallel=4, threads=2, ubatch_size=1, warmup=False, **options
+        str(path), ctx_size=1024, parallel=4, threads=1, ubatch_size=1, warmup=False, **options
     ) as llm:
         for params in ({}, {"temperature": 0.7, "seed": 3, "repeat_penalty": 1.05}):
             for prompts in (PROMPTS[:1], PROMPTS):
@@ -64,7 +64,7 @@ def test_drafts_change_no_token(model_path: Path) -> None:
 def test_a_repetition_is_read_in_pieces(model_path: Path, *, kv_unified: bool) -> None:
     """What was said before comes several tokens a step, in both layouts, rightly."""
     with Llama(
-        str(model_path), ctx_size=1024, parallel=4, threads=2, kv_unified=kv_unified, **DRAFTS
+        str(model_path), ctx_size=1024, parallel=4, threads=1, kv_unified=kv_unified, **DRAFTS
     ) as llm:
         for answer in answers(llm, [COUNT] * 4, max_tokens=30):
             assert answer.text.startswith(" 6, 7, 8, 9, 10,")
@@ -77,7 +77,7 @@ def test_a_repetition_is_read_in_pieces(model_path: Path, *, kv_unified: bool) -
 @pytest.mark.parametrize("end", [{"max_tokens": 9}, {"stop": "9,"}], ids=["length", "stop"])
 def test_an_answer_ends_within_a_draft(model_path: Path, end: dict[str, Any]) -> None:
     """The budget and a stop string cut a draft like other text, and the next answer is right."""
-    with Llama(str(model_path), ctx_size=256, parallel=1, threads=2, **DRAFTS) as llm:
+    with Llama(str(model_path), ctx_size=256, parallel=1, threads=1, **DRAFTS) as llm:
         first = llm.generate(COUNT, **end)
         assert " 6, 7, 8,".startswith(first.text.rstrip())
         assert first.timings.draft_n > 0
@@ -97,7 +97,7 @@ def test_memory_that_cannot_go_back_has_no_drafts(
     monkeypatch.setattr(loader, "_limits", untrimmable)
     with (
         caplog.at_level(logging.WARNING, logger="pyllama"),
-        Llama(str(model_path), ctx_size=256, parallel=1, threads=2, **DRAFTS) as llm,
+        Llama(str(model_path), ctx_size=256, parallel=1, threads=1, **DRAFTS) as llm,
     ):
         assert llm.generate(COUNT, max_tokens=9).timings.draft_n == 0
     assert "speculative decoding is off" in caplog.text
@@ -105,6 +105,6 @@ def test_memory_that_cannot_go_back_has_no_drafts(
 
 def test_probabilities_exclude_drafts(model_path: Path) -> None:
     """Who asks how likely each token was gets no draft: its tokens would come without."""
-    with Llama(str(model_path), ctx_size=256, parallel=1, threads=2, **DRAFTS) as llm:
+    with Llama(str(model_path), ctx_size=256, parallel=1, threads=1, **DRAFTS) as llm:
         assert llm.generate(COUNT, max_tokens=9, logprobs=0).timings.draft_n == 0
         assert llm.generate(COUNT, max_tokens=9).timings.draft_n > 0

@@ -24,7 +24,7 @@ ENDLESS = {"max_tokens": -1, "ignore_eos": True}
 
 
 def small(path: Path) -> Llama:
-    return Llama(str(path), ctx_size=1024, parallel=2, threads=2)
+    return Llama(str(path), ctx_size=1024, parallel=2, threads=1)
 
 
 def engine_threads() -> list[str]:

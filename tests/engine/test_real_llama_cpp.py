@@ -33,7 +33,7 @@ TOOLS = [
 
 @pytest.fixture(scope="module")
 def llm(model_path: Path) -> Iterator[Llama]:
-    with Llama(model_path=str(model_path), n_ctx=2048, n_threads=2, n_batch=512, seed=7) as llm:
+    with Llama(model_path=str(model_path), n_ctx=2048, n_threads=1, n_batch=512, seed=7) as llm:
         yield llm
 
 

@@ -27,7 +27,7 @@ TEXT = "The quick brown fox jumps over the lazy dog, and the lazy dog sleeps on 
 @pytest.fixture(scope="module", params=[False, True], ids=["streams", "pool"])
 def llm(model_path: Path, request: pytest.FixtureRequest) -> Iterator[Llama]:
     options: dict[str, Any] = {"kv_unified": True} if request.param else {}
-    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=2, **options) as llm:
+    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=1, **options) as llm:
         yield llm
         llm.check_integrity()
 

@@ -37,7 +37,7 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def llm(model_path: Path, layout: dict[str, Any]) -> Iterator[Llama]:
-    with Llama(str(model_path), threads=2, cache_ram=64, **layout) as llm:
+    with Llama(str(model_path), threads=1, cache_ram=64, **layout) as llm:
         yield llm
         llm.check_integrity()
 
@@ -115,7 +115,7 @@ def test_damaged_bytes_cost_nothing_but_time(llm: Llama) -> None:
 
 def test_switched_off_nothing_comes_back(model_path: Path, layout: dict[str, Any]) -> None:
     """With ``cache_ram=0`` an evicted prompt is computed again."""
-    with Llama(str(model_path), threads=2, cache_ram=0, **layout) as llm:
+    with Llama(str(model_path), threads=1, cache_ram=0, **layout) as llm:
         llm.generate(STORIES[0], max_tokens=1)
         evict(llm)
         assert llm.generate(STORIES[0], max_tokens=1).usage.cached_tokens == 0

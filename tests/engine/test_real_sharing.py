@@ -24,7 +24,7 @@ def test_a_common_prefix_is_computed_once(model_path: Path, *, kv_unified: bool)
     """Of four prompts at once one computes the beginning; the others attach and answer rightly."""
     ctx_size = 2048 if kv_unified else 4 * 2048
     with Llama(
-        str(model_path), ctx_size=ctx_size, parallel=4, threads=2, kv_unified=kv_unified
+        str(model_path), ctx_size=ctx_size, parallel=4, threads=1, kv_unified=kv_unified
     ) as llm:
         n_common = len(llm.tokenize(COMMON))
         with ThreadPoolExecutor(4) as pool:
@@ -39,7 +39,7 @@ def test_a_common_prefix_is_computed_once(model_path: Path, *, kv_unified: bool)
 
 def test_one_slot_remembers_several_conversations(model_path: Path) -> None:
     """With one slot a second conversation does not cost the first one its cells."""
-    with Llama(str(model_path), ctx_size=2048, parallel=1, threads=2) as llm:
+    with Llama(str(model_path), ctx_size=2048, parallel=1, threads=1) as llm:
         first = llm.generate(PROMPTS[0], max_tokens=4)
         llm.generate("Something else altogether: " + "la " * 30, max_tokens=4)
         again = llm.generate(PROMPTS[0], max_tokens=4)
@@ -61,7 +61,7 @@ def test_prompts_are_logged_only_when_asked_for(
 
 def test_a_stream_keeps_its_model(model_path: Path) -> None:
     """An answer whose model nobody else holds any more is read to its end."""
-    stream = Llama(str(model_path), ctx_size=512, threads=2).generate(
+    stream = Llama(str(model_path), ctx_size=512, threads=1).generate(
         "1, 2, 3, 4,", stream=True, max_tokens=8
     )
     assert "".join(delta.text for delta in stream).startswith(" 5, 6,")
@@ -69,7 +69,7 @@ def test_a_stream_keeps_its_model(model_path: Path) -> None:
 
 def test_a_hand_made_prompt_is_checked(model_path: Path) -> None:
     """A token that the vocabulary does not have is refused before it reaches the batch."""
-    with Llama(str(model_path), ctx_size=512, parallel=1, threads=2) as llm:
+    with Llama(str(model_path), ctx_size=512, parallel=1, threads=1) as llm:
         for tokens in ((), (10**6,), (-1,)):
             with pytest.raises(InvalidRequest, match="prompt"):
                 llm.start(Prompt(tokens), llm.defaults)
