@@ -1,4 +1,4 @@
-"""How to chat with a model where nobody says: what it is told first, and how answers are sampled."""
+"""How to chat with a model where nobody says: what it is told, and how answers are sampled."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _has_system(messages: object) -> bool:
     )
 
 
-# Temperature and top_p are its makers'. Their system prompt, which its template has where a chat has
-# none, leads it astray: of twelve plain questions it answered seven or eight, with this one eleven
-# (twice each). Of fourteen it answered five without an end, the same words over and over, before
+# Temperature and top_p are its makers'. Their system prompt, which its template has where a chat
+# has none, leads it astray: of twelve plain questions it answered seven or eight rightly, with this
+# one ten or more. Of fourteen it answered five without an end, the same words over and over, before
 # there was the penalty, and none since.
 _DEFAULT_MODEL = Recommendation(
     system_prompt="You are a helpful assistant. Answer briefly.",

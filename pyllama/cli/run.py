@@ -92,9 +92,9 @@ def _parser() -> CommandParser:
         description="Chat with a model in the terminal. With --prompt, or with a prompt on "
         "standard input, answer it on standard output and end.",
         epilog="FLAGS are those of `pyllama serve` (--temp 0.7, --max-tokens 100, -c 8192, ...); "
-        "with --mmproj the model sees and hears. Unless they say otherwise --parallel is 1, an answer "
-        "may take the whole context, and the default model has the system prompt, the sampling and "
-        "the limit of 512 tokens that suit it.",
+        "with --mmproj the model sees and hears. Unless they say otherwise --parallel is 1, an "
+        "answer may take the whole context, and the default model has the system prompt, the "
+        "sampling and the limit of 512 tokens that suit it.",
     )
     add = parser.add_argument
     add("ref", metavar="REF", nargs="?", help=f"{KINDS} (default: as serve)")

@@ -22,7 +22,6 @@ from pyllama.tune.search import Outcome, Search, Trial
 from pyllama.tune.space import Facts, Options, space
 from pyllama.tune.workload import EngineLane, Workload, fitting
 
-
 # What says something of the machine. One that could not run says nothing of another's speed.
 _CLEAR = (Verdict.BETTER, Verdict.NOT_BETTER, Verdict.WORSE)
 
@@ -108,18 +107,15 @@ def tune(
         report,
     )
     before = CpuTimes.now()
-    outcome = search.run(lane)
     result = Result(
-        outcome=outcome,
+        outcome=search.run(lane),
         workload=work,
         model=path.name,
         path=None,
         seconds=time.monotonic() - start_s,
         others=None if allows_busy else others_since(before),
     )
-    if result.doubt:
-        return result
-    return replace(result, path=_keep(key, settings, outcome, _record(result)))
+    return result if result.doubt else _kept(result, key, settings)
 
 
 def _facts(settings: Settings, n_threads: int, work: Workload) -> Facts:
@@ -153,11 +149,10 @@ def _tuned(settings: Settings, options: Options) -> store.Tuned:
     return store.Tuned(options=options, n_slots=settings.parallel, n_ctx_slot=ctx_slot(settings))
 
 
-def _keep(
-    key: store.Identity, settings: Settings, outcome: Outcome, record: dict[str, Any]
-) -> Path:
+def _kept(result: Result, key: store.Identity, settings: Settings) -> Result:
+    found = _tuned(settings, result.outcome.options)
     try:
-        return store.write(key, build(), _tuned(settings, outcome.options), record)
+        return replace(result, path=store.write(key, build(), found, _record(result)))
     except OSError as error:
         raise ConfigError(f"the result cannot be kept: {error}; set PYLLAMA_CACHE") from error
 

@@ -28,11 +28,11 @@ def url(request: pytest.FixtureRequest, server_environ: dict[str, str]) -> Itera
     """
     if request.param == "address":
         try:
+            # All the addresses that the other machine has, which are one and its own.
+            environ = {**server_environ, "LLAMA_ARG_HOST": "0.0.0.0"}  # noqa: S104
             with (
                 other_machine() as machine,
-                Server(
-                    *APP, environ={**server_environ, "LLAMA_ARG_HOST": "0.0.0.0"}, machine=machine
-                ) as server,
+                Server(*APP, environ=environ, machine=machine) as server,
             ):
                 yield server.ready().url
         except NoNetwork as reason:

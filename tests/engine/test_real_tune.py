@@ -44,7 +44,15 @@ def test_a_tuning_is_used_by_the_next_load(
     """Seconds of measuring leave one file with its raw figures; the next Llama says it uses it."""
     made = wanted(model_path)
     trials: list[Trial] = []
-    result = tune(made, model_path, seconds=5, report=trials.append)
+    # However slow or busy the machine: what comes to no end is not kept, and leaves nothing.
+    for seconds in (5, 20, 80):
+        trials.clear()
+        result = tune(made, model_path, seconds=seconds, allows_busy=True, report=trials.append)
+        if result.path is not None:
+            break
+        assert result.doubt
+        assert list(folder.iterdir()) == []
+    assert result.path is not None
     assert [result.path] == list(folder.iterdir())
     data = json.loads(result.path.read_text("utf-8"))
     assert [row["name"] for row in data["record"]["trials"]] == [trial.name for trial in trials]

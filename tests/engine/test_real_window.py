@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,9 @@ from pyllama.results import Completion
 from tests.support import tiny_gemma
 
 # Many windows long: every byte is a token.
-STORY = " ".join(f"On day {day} the keeper wrote {day} words about the sea." for day in range(1, 13))
+STORY = " ".join(
+    f"On day {day} the keeper wrote {day} words about the sea." for day in range(1, 13)
+)
 # One thread, that waits for no other: a busy machine slows the tests and no more.
 OPTIONS: dict[str, Any] = {"threads": 1, "warmup": False}
 LAYOUTS: dict[str, dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyllama.recommendation import Recommendation
@@ -17,7 +17,7 @@ class FakeCard:
     can_think: bool = True
     can_infill: bool = True
     projector: str | None = None
-    recommendation: Recommendation = Recommendation()
+    recommendation: Recommendation = field(default_factory=Recommendation)
 
     def metadata(self, *, arrays: bool = False) -> dict[str, Any]:
         tokens = ["a", "b"] if arrays else None

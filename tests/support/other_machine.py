@@ -1,4 +1,4 @@
-"""Another machine, as far as the network can tell: a network namespace with an address of its own."""
+"""Another machine, as far as the network can tell: a namespace with an address of its own."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _free_network() -> str:
 
 
 def _ip(*words: str) -> str:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    command = [shutil.which("ip") or "ip", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NoNetwork(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

@@ -68,9 +68,7 @@ def test_without_a_folder_there_is_nothing() -> None:
     assert kept.forget(MODEL) == 0
 
 
-def test_the_command_shows_and_forgets(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_shows_and_forgets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is kept for the model, from when, and whether it is used; then it is gone."""
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
     own = store.model_identity(tmp_path / "m.gguf")

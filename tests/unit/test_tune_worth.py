@@ -114,7 +114,12 @@ def test_a_neighbour_is_noticed() -> None:
     start = CpuTimes.now()
     assert start is not None
     done = threading.Event()
-    ours = threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)])
+
+    def compute() -> None:
+        while not done.is_set():
+            pass
+
+    ours = threading.Thread(target=compute)
     ours.start()
     time.sleep(2)
     done.set()

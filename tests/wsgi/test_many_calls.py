@@ -1,4 +1,4 @@
-"""An answer of three calls is three calls in every dialect, whole or streamed, however they come."""
+"""An answer of three calls is three calls in every dialect, whole or streamed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def _anthropic(text: str, is_stream: bool) -> list[tuple[str, Any]]:  # noqa: FB
 
 
 def _ollama(text: str, is_stream: bool) -> list[tuple[str, Any]]:  # noqa: FBT001
-    parts = [orjson.loads(line) for line in text.splitlines()] if is_stream else [orjson.loads(text)]
+    parts = (
+        [orjson.loads(line) for line in text.splitlines()] if is_stream else [orjson.loads(text)]
+    )
     calls = [call for part in parts for call in part["message"].get("tool_calls", ())]
     return [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
 

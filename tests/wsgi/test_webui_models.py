@@ -97,7 +97,7 @@ def test_the_model_is_told(client: httpx.Client) -> None:
 
 
 def test_what_suits_the_model_is_told_and_holds_only_if_it_is_sent(connect: ClientOf) -> None:
-    """The page gets the card by the names of a chat's fields; a chat without them is not changed."""
+    """The page gets the card by the names of a chat's fields; a chat without them stays itself."""
     llm = FakeLlama()
     llm.recommended = Recommendation(
         system_prompt="Be kind.", params={"temperature": 0.2, "repeat_penalty": 1.1}
