@@ -65,6 +65,7 @@ def _look(args: argparse.Namespace, flags: list[str]) -> int:
     """Show or forget what is kept."""
     from pyllama import settings  # noqa: PLC0415  (needs the extension)
     from pyllama.engine import tuned  # noqa: PLC0415
+    from pyllama.settings.tuned import placement  # noqa: PLC0415
     from pyllama.tune import kept, report, store  # noqa: PLC0415
 
     wanted = settings.from_arguments([*flags, *_model(args.ref)], os.environ)
@@ -79,7 +80,7 @@ def _look(args: argparse.Namespace, flags: list[str]) -> int:
         sys.stdout.write(f"forgotten for {name}: {n_files} result{'' if n_files == 1 else 's'}\n")
         return 0
     found = kept.results(model)
-    here = (tuned.machine(), tuned.placement(wanted), tuned.build()) if found else ()
+    here = (tuned.machine(), placement(wanted), tuned.build()) if found else ()
     lines = [line for each in found for line in report.entry(each, each.obstacle(*here))]
     sys.stdout.write("\n".join(lines or [f"nothing is kept for {name}"]) + "\n")
     return 0

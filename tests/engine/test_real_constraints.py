@@ -111,7 +111,8 @@ def calls_in(text: str, *, is_cut: bool = False) -> list[dict[str, Any]]:
     """
     body = text.strip()
     assert body.startswith("<tool_call>"), text
-    calls, at, mark = [], len("<tool_call>"), ","
+    calls: list[dict[str, Any]] = []
+    at, mark = len("<tool_call>"), ","
     while mark == "," and body[at:].strip():
         at += len(body[at:]) - len(body[at:].lstrip())
         try:
@@ -129,6 +130,7 @@ def calls_in(text: str, *, is_cut: bool = False) -> list[dict[str, Any]]:
 
 def parsed(prompt: Prompt, text: str, *, is_cut: bool = False) -> list[dict[str, Any]]:
     """Return the calls that a client gets of an answer, the same whether it came in pieces."""
+    assert prompt.output is not None
     found = []
     for pieces in ([text], list(text)):
         read_ = read(AnswerParser(prompt.output), pieces, is_cut=is_cut)

@@ -18,6 +18,7 @@ from pyllama.errors import (
     ModelLoadError,
     Unsupported,
 )
+from pyllama.recommendation import Recommendation
 from pyllama.results import Completion
 from tests.support import media_files, projectors
 from tests.support.media_files import audio_part, image_part, shown
@@ -30,8 +31,6 @@ OPTIONS: dict[str, Any] = {
     "threads": 1,
     "ubatch_size": 1,
     "warmup": False,
-    # The default model's card would have other answers each time.
-    "temperature": 0.0,
     "max_tokens": 8,
 }
 QUESTION = "What is it?"
@@ -46,9 +45,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def llm(model_path: Path, folder: Path) -> Iterator[Llama]:
     """The default model, which sees tiles."""
     mmproj = str(projectors.make(folder, "shuffle"))
-    with Llama(str(model_path), mmproj=mmproj, **OPTIONS) as llm:
+    with plain(Llama(str(model_path), mmproj=mmproj, **OPTIONS)) as llm:
         yield llm
         llm.check_integrity()
+
+
+def plain(llm: Llama) -> Llama:
+    """Return a model that nothing is said to and sampled with but what the tests say."""
+    llm.recommended = Recommendation()
+    return llm
 
 
 def picture(seed: int, width: int = 150, height: int = 100) -> dict[str, Any]:
@@ -73,9 +78,9 @@ def test_answers_depend_on_what_is_shown(
         for seed in (1, 2)
     ]
     # Asked first each time: in a pool other cells would mean other last bits.
-    with Llama(str(model_path), mmproj=mmproj, **options) as llm:
+    with plain(Llama(str(model_path), mmproj=mmproj, **options)) as llm:
         expected = llm.chat(one, cache_prompt=False)
-    with Llama(str(model_path), mmproj=mmproj, **options) as llm:
+    with plain(Llama(str(model_path), mmproj=mmproj, **options)) as llm:
         same = llm.chat(one, cache_prompt=False)
         cached = llm.chat(one)
         assert expected.text == same.text == cached.text != llm.chat(other).text
@@ -138,7 +143,7 @@ def test_penalties_and_drafts_do_not_see_pictures(model_path: Path, folder: Path
     mmproj = str(projectors.make(folder, "mlp"))
     answers = []
     for options in ({}, {"spec_type": "ngram-simple", "spec_ngram_simple_size_n": 2}):
-        with Llama(str(model_path), mmproj=mmproj, **{**OPTIONS, **options}) as llm:
+        with plain(Llama(str(model_path), mmproj=mmproj, **{**OPTIONS, **options})) as llm:
             answer = ask(llm, 1, repeat_penalty=1.2, temperature=0.5, seed=3, max_tokens=24)
             answers.append(answer.text)
     assert answers[0] == answers[1]
@@ -198,7 +203,7 @@ def test_prompts_may_be_logged(
     mmproj = str(projectors.make(folder, "mlp"))
     with (
         caplog.at_level(logging.INFO, "pyllama"),
-        Llama(str(model_path), mmproj=mmproj, log_prompts=True, **OPTIONS) as llm,
+        plain(Llama(str(model_path), mmproj=mmproj, log_prompts=True, **OPTIONS)) as llm,
     ):
         ask(llm, 1)
     assert "<__media__>" in caplog.text
