@@ -24,7 +24,7 @@ def start(model_path: Path) -> Iterator[Start]:
     sessions: list[TerminalSession] = []
 
     def make(*options: str, term: str = "xterm") -> TerminalSession:
-        arguments = ["run", str(model_path), "--no-history", "-t", "2", *options]
+        arguments = ["run", str(model_path), "--no-history", "-t", "1", *options]
         sessions.append(TerminalSession(arguments, term))
         return sessions[-1]
 
@@ -40,7 +40,8 @@ ENTERED = {"xterm": "\x1b[?2004l", "dumb": "sea.\r\n"}
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_a_chat(term: str, start: Start) -> None:
     """A question, Ctrl-C in its answer, what was said is kept; another question; /bye."""
-    session = start("--system", "You are a helpful assistant.", term=term)
+    # However the model would end its answers, these have no end of their own.
+    session = start("--system", "You are a helpful assistant.", "--ignore-eos", term=term)
     session.until("/bye")
     session.until(">>>")
     session.type("Write a very long story about the sea.\r")
@@ -55,8 +56,14 @@ def test_a_chat(term: str, start: Start) -> None:
     session.type("/clear\r")
     session.until("anew")
     session.until(">>>")
+    session.type("/set max_tokens 3\r")
+    session.until("max_tokens = 3")
+    session.until(">>>")
     session.type("What is the capital of France?\r")
-    session.until("Paris")
+    session.until("[stopped at the limit of 3 tokens; /continue goes on")
+    session.until(">>>")
+    session.type("/continue\r")
+    session.until("[stopped at the limit of 3 tokens")
     session.until(">>>")
     session.type("/bye\r")
     assert session.end() == 0
@@ -64,7 +71,7 @@ def test_a_chat(term: str, start: Start) -> None:
 
 def test_rows_colours_and_figures(start: Start) -> None:
     """Alt+Enter makes one question of two rows; --verbose shows what it cost, dimmed."""
-    session = start("--max-tokens", "5", "--verbose")
+    session = start("--max-tokens", "5", "--ignore-eos", "--verbose")
     session.until(">>>")
     session.type("Say\x1b\rhi\r")
     assert "5 tokens at" in session.until("5 tokens at")
