@@ -10,6 +10,8 @@ from pyllama._ext.llama cimport llama_token, llama_vocab
 cdef extern from "bridge.h" nogil:
     const char * pyl_last_error()
     void pyl_free(char * text)
+    ctypedef int (*pyl_look)() noexcept nogil
+    void pyl_set_look(pyl_look look)
     void pyl_quiet_common_log()
     const char * pyl_install_kernels()
 

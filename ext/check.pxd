@@ -7,7 +7,12 @@ cdef inline int fail(str where) except -1:
     """Raise the bridge's last error of this thread."""
     # An import at the top of a .pxd does nothing: the name would be missing in who cimports this.
     from pyllama.errors import NativeError
-    raise NativeError(where, pyl_last_error().decode("utf-8", "replace"))
+    from pyllama._ext.interrupt import take_interrupt
+    reason = pyl_last_error().decode("utf-8", "replace")
+    interrupt = take_interrupt()
+    if interrupt is not None and reason == "interrupted":
+        raise interrupt
+    raise NativeError(where, reason)
 
 
 cdef inline str take_text(char * text, str where):

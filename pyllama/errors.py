@@ -11,6 +11,7 @@ The tree is ordered by who must act::
     │  ├─ ContextOverflow                 the prompt does not fit the context
     │  ├─ InvalidMedia                    a picture, sound or video that cannot be read
     │  └─ Unsupported                     a field that exists, but not here (yet)
+    ├─ TooLarge                         the caller: 413, it takes too long to make a prompt of it
     ├─ CapacityError                    the caller, later
     │  ├─ QueueFull                       429
     │  ├─ NotReady                        503: the model is still loading
@@ -105,6 +106,10 @@ class InvalidMedia(InvalidRequest):
 
 class Unsupported(InvalidRequest):
     """A field that the dialect defines but this server cannot honour."""
+
+
+class TooLarge(PyllamaError):
+    """A request that takes longer to prepare than one may hold a thread."""
 
 
 class CapacityError(PyllamaError):

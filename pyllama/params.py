@@ -18,6 +18,12 @@ _MAX_PENALTY = 1e6
 # Most tokens whose log probabilities are told at one place.
 _MAX_LOGPROBS = 1000
 
+MAX_STOPS = 256
+"""Most stop strings of a request."""
+
+MAX_STOP_LENGTH = 1000
+"""Most characters of a stop string."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
@@ -124,6 +130,15 @@ class GenerationParams:
         _at_least(self, "max_tokens", -1)
         if any(not text for text in self.stop):
             raise InvalidRequest("stop strings must not be empty", param="stop")
+        # All of them are looked for after each token.
+        if len(self.stop) > MAX_STOPS:
+            raise InvalidRequest(
+                f"stop has {len(self.stop)} strings, more than {MAX_STOPS}", param="stop"
+            )
+        if any(len(text) > MAX_STOP_LENGTH for text in self.stop):
+            raise InvalidRequest(
+                f"stop strings must have at most {MAX_STOP_LENGTH} characters", param="stop"
+            )
         for name in ("logprobs", "prompt_logprobs"):
             if getattr(self, name) is not None:
                 _within(self, name, 0, _MAX_LOGPROBS)

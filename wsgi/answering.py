@@ -61,6 +61,7 @@ def answer(
     record = req.context.record
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
     generations = llm.start_all(order.wanted, request_id=encoder.completion_id)
+    req.context.interruptible.end()
     record.begin(encoder.completion_id, generations.usage.prompt_tokens)
     watched = Watched(generations, ClientWatch(req.env), record, req.env.get("pyllama.pump"))
     if order.stream:

@@ -8,6 +8,7 @@ import falcon
 import orjson
 
 from pyllama.errors import InvalidRequest
+from pyllama.interruption import checkpoint
 
 if TYPE_CHECKING:
     from falcon.typing import ReadableIO
@@ -39,6 +40,7 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
     data = _read(req, limit)
     if not data:
         raise InvalidRequest("the request body is empty; send a JSON object")
+    checkpoint()
     n_brackets = data.count(b"[") + data.count(b"{")
     if n_brackets + data.count(b",") > MAX_MARKS:
         raise InvalidRequest(
@@ -48,6 +50,7 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
         body = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         raise InvalidRequest(f"the request body is not valid JSON: {exc}") from exc
+    checkpoint()
     if not isinstance(body, dict):
         raise InvalidRequest("the request body must be a JSON object")
     # Each level has a bracket: with so few of them there is nothing to look for.

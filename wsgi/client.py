@@ -47,6 +47,11 @@ class ClientWatch:
             return True
         return not waiting or self._hung_up()
 
+    def look(self) -> None:
+        """Raise :class:`ClientGone` if the client closed the connection."""
+        if self.gone():
+            raise ClientGone
+
     def _hung_up(self) -> bool:
         """Look past unread bytes, such as a TLS close alert or a pipelined request."""
         hang_up: int = getattr(select, "POLLRDHUP", 0)  # Linux only

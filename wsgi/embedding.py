@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .client import ClientGone, ClientWatch
+from .client import ClientWatch
 from .watched import POLL_S
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def embed(
     with llm.start_embed(inputs, **options) as pending:
         record = req.context.record
         record.note(prompt_tokens=pending.prompt_tokens)
+        req.context.interruptible.end()
         while not pending.poll(POLL_S):
-            if watch.gone():
-                raise ClientGone
+            watch.look()
         made = pending.result()
     record.note(
         inputs=len(made.data),

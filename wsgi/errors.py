@@ -30,6 +30,7 @@ from pyllama.errors import (
     NotReady,
     PyllamaError,
     QueueFull,
+    TooLarge,
     UnknownOption,
     Unsupported,
 )
@@ -62,6 +63,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     InvalidRequest: (400, "invalid_request_error"),
     ContextOverflow: (400, "exceed_context_size_error"),
     InvalidMedia: (400, "invalid_request_error"),
+    TooLarge: (413, "invalid_request_error"),
     Unsupported: (400, "invalid_request_error"),
     Disabled: (501, "not_supported_error"),
     InvalidResponse: (422, "invalid_response_error"),

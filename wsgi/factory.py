@@ -12,7 +12,7 @@ import orjson
 from falcon.media import JSONHandler
 
 from . import errors
-from .middleware import RequestId, RequestLog, WorkerCheck
+from .middleware import Interruption, RequestId, RequestLog, WorkerCheck
 from .origins import LOCAL, Origins
 from .routes import routes
 
@@ -25,16 +25,25 @@ if TYPE_CHECKING:
     Application: TypeAlias = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(host: Host, *, cors_origins: Collection[str] = (LOCAL,)) -> Application:
+def create_app(
+    host: Host, *, cors_origins: Collection[str] = (LOCAL,), prepare_s: float = 60.0
+) -> Application:
     """Return a WSGI application that serves a host's model.
 
     Args:
         host: holds the model; may still be loading it.
         cors_origins: the web pages that may use it beside its own, as in
             :attr:`pyllama.settings.Settings.cors_origins`.
+        prepare_s: seconds that a request may take until the engine has it.
     """
     app: Application = falcon.App(
-        middleware=[RequestId(), RequestLog(), WorkerCheck(), Origins(cors_origins)]
+        middleware=[
+            RequestId(),
+            RequestLog(),
+            Interruption(prepare_s),
+            WorkerCheck(),
+            Origins(cors_origins),
+        ]
     )
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(
         dumps=orjson.dumps, loads=orjson.loads

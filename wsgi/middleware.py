@@ -7,6 +7,9 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
+from pyllama.interruption import Interruptible
+
+from .client import ClientWatch
 from .request_log import RequestRecord
 
 if TYPE_CHECKING:
@@ -43,6 +46,31 @@ class RequestLog:
         """Write the line, or leave it to the stream, which has yet to begin."""
         if resp.stream is None:
             req.context.record.write(resp.status_code)
+
+
+class Interruption:
+    """Lets the work on a request end where its client leaves, or where it takes too long.
+
+    It counts until the engine has the request, which has limits of its own.
+
+    Args:
+        limit_s: seconds from the arrival of the body on.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Set ``req.context.interruptible``."""
+        watch = ClientWatch(req.env)
+        req.context.interruptible = Interruptible(watch.look, limit_s=self._limit_s)
+        req.context.interruptible.begin()
+
+    def process_response(
+        self, req: falcon.Request, _resp: falcon.Response, _resource: object, _succeeded: object
+    ) -> None:
+        """End it: the thread will serve others."""
+        req.context.interruptible.end()
 
 
 class WorkerCheck:

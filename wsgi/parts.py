@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyllama.interruption import checkpoint
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -79,6 +81,7 @@ class Conversion:
 
     def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
         """Add a message that came from a path; parts become its content."""
+        checkpoint()
         place = f"messages[{len(self.messages)}]"
         self.names[place] = path
         if parts is not None:

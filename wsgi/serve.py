@@ -34,7 +34,8 @@ def get_host() -> Host:
 def get_app() -> Application:
     """Return the application that serves :func:`get_host`; ``wsgi:app`` is this."""
     configure_logging()
-    return create_app(get_host(), cors_origins=get_settings().cors_origins)
+    settings = get_settings()
+    return create_app(get_host(), cors_origins=settings.cors_origins, prepare_s=settings.prepare_s)
 
 
 def configure_logging() -> None:

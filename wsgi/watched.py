@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .client import ClientGone
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -95,8 +93,7 @@ class Watched:
         Raises:
             ClientGone: it left.
         """
-        if self._watch.gone():
-            raise ClientGone
+        self._watch.look()
 
     def collect(self, fold: Callable[[Delta], None] | None = None) -> list[Completion]:
         """Return the whole answers, each delta given to a fold; raises what :meth:`poll` raises."""

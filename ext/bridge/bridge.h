@@ -30,6 +30,13 @@ PYL_API const char * pyl_last_error(void);
 // Frees a string that a bridge function returned.
 PYL_API void pyl_free(char * text);
 
+// Whether to go on with a call that takes long. A call that is not to fails, as with an error.
+typedef int (*pyl_look)(void);
+
+// Sets what is asked a few times a second while a text is tokenized or a template rendered, on the
+// thread that does so. Once, before any of that.
+PYL_API void pyl_set_look(pyl_look look);
+
 // Silences llama-common's own logger, which writes to the terminal.
 PYL_API void pyl_quiet_common_log(void);
 

@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
+#include "read_json.h"
 
 #include "chat-auto-parser.h"
 #include "chat-peg-parser.h"
@@ -177,7 +178,9 @@ char * pyl_chat_caps(const pyl_chat * chat) {
 
 char * pyl_chat_apply(const pyl_chat * chat, const char * request) {
     return pyl::guarded(static_cast<char *>(nullptr), [&] {
-        const auto inputs = read_inputs(*chat, common_json::parse(request));
+        const pyl::polled polled;
+        const auto inputs = read_inputs(*chat, pyl::read_json(request));
+        pyl::polled::poll();
         const auto result = common_chat_templates_apply(chat->templates.get(), inputs);
         return pyl::to_c(to_json(result).dump_safe());
     });
@@ -185,13 +188,13 @@ char * pyl_chat_apply(const pyl_chat * chat, const char * request) {
 
 char * pyl_chat_generic_tools(const char * request) {
     return pyl::guarded(static_cast<char *>(nullptr), [&] {
-        return pyl::to_c(to_json(generic_tools(common_json::parse(request))).dump_safe());
+        return pyl::to_c(to_json(generic_tools(pyl::read_json(request))).dump_safe());
     });
 }
 
 char * pyl_schema_grammar(const char * schema) {
     return pyl::guarded(static_cast<char *>(nullptr), [&] {
-        return pyl::to_c(json_schema_to_grammar(common_json::parse(schema), /* force_gbnf= */ true));
+        return pyl::to_c(json_schema_to_grammar(pyl::read_json(schema), /* force_gbnf= */ true));
     });
 }
 

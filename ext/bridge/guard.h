@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "poll.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -18,6 +20,8 @@ template <typename F, typename R> R guarded(R fallback, F && function) noexcept 
         return function();
     } catch (const std::exception & e) {
         last_error() = e.what();
+    } catch (const interrupted &) {
+        last_error() = "interrupted";
     } catch (...) {
         last_error() = "unknown C++ exception";
     }

@@ -98,6 +98,7 @@ bool pyl_tokenize(
     const llama_vocab * vocab, const char * text, int32_t text_len, llama_token * tokens, int32_t n_tokens_max,
     bool add_special, bool parse_special, int32_t * n_tokens) {
     return pyl::guarded(false, [&] {
+        const pyl::polled polled;
         *n_tokens = llama_tokenize(vocab, text, text_len, tokens, n_tokens_max, add_special, parse_special);
         return true;
     });

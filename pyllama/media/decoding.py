@@ -6,7 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from pyllama.errors import InvalidMedia
+from pyllama.errors import InvalidMedia, PyllamaError
+from pyllama.interruption import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ class Patience:
     def over(self, frames: Iterable[_Frame]) -> Iterator[_Frame]:
         """Yield the frames while there is time. Raises InvalidMedia when there is none left."""
         for frame in frames:
+            checkpoint()
             if time.monotonic() > self._end_s:
                 raise InvalidMedia(f"it takes longer than {self._limit_s:g} seconds to decode")
             yield frame
@@ -40,7 +42,7 @@ def decoding(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except InvalidMedia:
+    except PyllamaError:
         raise
     except Exception as error:
         reason = str(error) or type(error).__name__

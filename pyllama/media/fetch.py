@@ -6,23 +6,32 @@ those. Proxies, cookies and credentials of this machine's play no part.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
+import os
 import queue
+import selectors
 import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urljoin
 
-from pyllama.errors import InvalidMedia
+from pyllama.errors import InvalidMedia, PyllamaError
+from pyllama.interruption import checkpoint
 from pyllama.media.addresses import Address, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+_Result = TypeVar("_Result")
+
 _PIECE = 1 << 16
+_CONNECTING = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+# A wait that is longer is cut into these, to see whether there is anybody left to wait for.
+_SLICE_S = 0.1
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -87,7 +96,7 @@ class Downloads:
         clock = _Clock(started_s + self._time_s)
         try:
             data = self._followed(url, clock)
-        except InvalidMedia:
+        except PyllamaError:
             raise
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise _failure(error) from error
@@ -120,12 +129,15 @@ class Downloads:
         plain = _first_connection(ips, address.port, clock)
         if not address.is_secure:
             return plain
+        secure = fetcher.tls.wrap_socket(
+            plain, server_hostname=address.server_name, do_handshake_on_connect=False
+        )
         try:
-            plain.settimeout(clock.left_s())
-            return fetcher.tls.wrap_socket(plain, server_hostname=address.server_name)
+            clock.patiently(secure, secure.do_handshake)
         except BaseException:
-            plain.close()
+            secure.close()
             raise
+        return secure
 
     def _looked_up(self, address: Address, clock: _Clock) -> list[str]:
         """Look a host up, in a thread: the system's resolver knows no time limit."""
@@ -137,12 +149,14 @@ class Downloads:
             except (OSError, UnicodeError) as error:
                 answers.put(error)
 
-        left_s = clock.left_s()
+        clock.slice_s()
         threading.Thread(target=look_up, name="pyllama-look-up", daemon=True).start()
-        try:
-            answer = answers.get(timeout=left_s)
-        except queue.Empty:
-            raise TimeoutError from None
+        while True:
+            try:
+                answer = answers.get(timeout=clock.slice_s())
+                break
+            except queue.Empty:
+                continue
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -185,6 +199,25 @@ class _Clock:
             raise TimeoutError
         return left_s
 
+    def slice_s(self) -> float:
+        """Return how long to wait until the next look at the clock, and at who waits for us.
+
+        Raises:
+            TimeoutError: there is no time left.
+            Exception: what a checkpoint raises.
+        """
+        checkpoint()
+        return min(self.left_s(), _SLICE_S)
+
+    def patiently(self, connection: socket.socket, call: Callable[[], _Result]) -> _Result:
+        """Return what a call that may wait for a connection returns; raises as :meth:`slice_s`."""
+        while True:
+            connection.settimeout(self.slice_s())
+            try:
+                return call()
+            except TimeoutError:  # noqa: PERF203 - only this slice is over
+                continue
+
 
 class _Timed(io.RawIOBase):
     """Reads a connection under one clock: many small reads take no longer than a large one."""
@@ -197,8 +230,7 @@ class _Timed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        self._connection.settimeout(self._clock.left_s())
-        return self._connection.recv_into(buffer)
+        return self._clock.patiently(self._connection, lambda: self._connection.recv_into(buffer))
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Return what http.client asks a socket for."""
@@ -210,11 +242,30 @@ def _first_connection(ips: list[str], port: int, clock: _Clock) -> socket.socket
     failure = OSError()
     for ip in dict.fromkeys(ips):
         try:
-            # An address needs no look-up: nothing else can be found in its place.
-            return socket.create_connection((ip, port), timeout=clock.left_s())
+            return _connection(ip, port, clock)
         except OSError as error:  # noqa: PERF203 - the next address may answer
             failure = error
     raise failure
+
+
+def _connection(ip: str, port: int, clock: _Clock) -> socket.socket:
+    """Connect to an address, which needs no look-up: nothing else can be found in its place."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        code = connection.connect_ex((ip, port))
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_WRITE)
+            while code in _CONNECTING:
+                if selector.select(clock.slice_s()):
+                    code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _asked(connection: socket.socket, address: Address, clock: _Clock) -> http.client.HTTPResponse:

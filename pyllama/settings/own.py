@@ -72,6 +72,12 @@ OWN = {
             "prompts beside them (default: 400)",
         ),
         OwnOption(
+            name="prepare_s",
+            convert=float,
+            help="seconds that a server takes at most to make a prompt of a request; beyond it 413 "
+            "(default: 60)",
+        ),
+        OwnOption(
             name="drain_s",
             convert=float,
             help="seconds that running answers get on shutdown (default: 30)",

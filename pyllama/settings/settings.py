@@ -36,6 +36,8 @@ class Settings:
     step_ms: int = 400
     """Target duration of a step that carries running streams, milliseconds. Bounds the gap that
     a new prompt tears into them."""
+    prepare_s: float = 60.0
+    """Time that a server takes at most to make a prompt of a request, seconds; beyond it 413."""
     drain_s: float = 30.0
     """Time that running answers get to finish on shutdown, seconds."""
     log_prompts: bool = False
@@ -94,6 +96,7 @@ class Settings:
         if self.pooling == "rank":
             raise ConfigError("--pooling rank is for ranking, which pyllama does not do")
         _within("drain_s", self.drain_s, 0, 86_400)
+        _within("prepare_s", self.prepare_s, 1, 86_400)
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError(

@@ -1,5 +1,7 @@
 """Text on both sides of the engine; runs in the caller's thread."""
 
+from pyllama._ext import interrupt
+from pyllama.interruption import checkpoint
 from pyllama.text.answer import Answer
 from pyllama.text.chat import CHAT_OPTIONS, ChatOptions, ChatPrompts
 from pyllama.text.codec import TextCodec
@@ -25,3 +27,5 @@ __all__ = [
     "TextCodec",
     "TextPrompts",
 ]
+
+interrupt.install(checkpoint)

@@ -16,6 +16,7 @@ from pyllama.text.chat_form import ChatForm, FormBuilder, Wanted
 from pyllama.text.lru import LruCache
 from pyllama.text.prompts import Prompt
 from pyllama.text.reasoning import Reasoning, read_reasoning
+from pyllama.text.request_text import request_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyllama.sched import MediaSpan
 
 _PROBE = {"messages": [{"role": "user", "content": "x"}]}
+_MAX_KWARGS = 100
 _CONTINUATIONS = (None, True, False, "content", "reasoning_content")
 
 
@@ -76,13 +78,24 @@ class ChatOptions:
                 "send one of them",
                 param="continue_final_message",
             )
-        if self.template_kwargs is not None and not hasattr(self.template_kwargs, "keys"):
-            raise InvalidRequest("template_kwargs must be an object", param="template_kwargs")
+        if self.template_kwargs is not None:
+            _check_kwargs(self.template_kwargs)
 
     @property
     def opens_answer(self) -> bool:
         """Whether the prompt ends where the assistant begins to speak."""
         return self.add_generation_prompt is not False
+
+
+def _check_kwargs(kwargs: Any) -> None:
+    if not hasattr(kwargs, "keys"):
+        raise InvalidRequest("template_kwargs must be an object", param="template_kwargs")
+    # A template copies its variables with every step of a loop.
+    if len(kwargs) > _MAX_KWARGS:
+        raise InvalidRequest(
+            f"template_kwargs has {len(kwargs)} members, more than {_MAX_KWARGS}",
+            param="template_kwargs",
+        )
 
 
 CHAT_OPTIONS = frozenset(field.name for field in fields(ChatOptions))
@@ -232,7 +245,7 @@ class ChatPrompts:
         else:
             request["prompt_only"] = True
         try:
-            return dict(self._template.apply(json.dumps(request)))
+            return dict(self._template.apply(request_text(request)))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"messages must be JSON: {error}", param="messages") from error
         except NativeError as error:

@@ -18,6 +18,7 @@ from pyllama.errors import InvalidRequest, NativeError
 from pyllama.text import gbnf
 from pyllama.text.constraint import Constraint
 from pyllama.text.output import OutputFormat
+from pyllama.text.request_text import request_text
 from pyllama.text.support import TemplateSupport
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class FormBuilder:
 
     def _apply(self, request: dict[str, Any], param: str) -> dict[str, Any]:
         try:
-            return dict(self._template.apply(json.dumps(request)))
+            return dict(self._template.apply(request_text(request)))
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"{param} must be JSON: {error}", param=param) from error
         except NativeError as error:

@@ -6,13 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.interruption import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama.media import Attachments
 
+MAX_MEMBERS = 1000
+"""Most members of an object in what a template is given."""
+
 ROLES = ("system", "developer", "user", "assistant", "tool")
+# What llama-common reads of a message.
+_MEMBERS = ("role", "content", "reasoning_content", "name", "tool_call_id", "tool_calls")
 # Who may show something to the model.
 _SHOWING_ROLES = ("user", "tool")
 
@@ -38,6 +44,7 @@ def checked(messages: Sequence[Any], attachments: Attachments) -> list[dict[str,
 
 
 def _message(message: Any, path: str, attachments: Attachments) -> dict[str, Any]:
+    checkpoint()
     if not hasattr(message, "get"):
         raise InvalidRequest(f"{path} must be an object with role and content", param=path)
     role = message.get("role")
@@ -45,7 +52,7 @@ def _message(message: Any, path: str, attachments: Attachments) -> dict[str, Any
         raise InvalidRequest(
             f"{path}.role must be one of {', '.join(ROLES)}, not {role!r}", param=f"{path}.role"
         )
-    found = {key: value for key, value in message.items() if value is not None}
+    found = {key: message[key] for key in _MEMBERS if message.get(key) is not None}
     for key in ("reasoning_content", "name", "tool_call_id"):
         _check_text(found.get(key, ""), f"{path}.{key}")
     _check_content(found, path)
@@ -87,10 +94,11 @@ def _check_content(message: dict[str, Any], path: str) -> None:
 
 def _part(part: Any, path: str, role: str, attachments: Attachments) -> list[dict[str, Any]]:
     """Return what stands for a part of a content: itself, or the marks of the media in it."""
+    checkpoint()
     kind = part.get("type") if hasattr(part, "get") else None
     if kind == "text":
         _check_text(part.get("text"), f"{path}.text")
-        return [part]
+        return [{"type": "text", "text": part["text"]}]
     if kind is None or not attachments.takes(part):
         raise InvalidRequest(
             f"{path}.type must be text or a kind of media, not {kind!r}", param=f"{path}.type"
@@ -110,6 +118,7 @@ def _calls(calls: Any, path: str) -> list[dict[str, Any]]:
 
 
 def _call(call: Any, path: str) -> dict[str, Any]:
+    checkpoint()
     if not hasattr(call, "get") or call.get("type", "function") != "function":
         raise InvalidRequest(f"{path}.type must be function", param=f"{path}.type")
     function = call.get("function")
@@ -123,7 +132,7 @@ def _call(call: Any, path: str) -> dict[str, Any]:
         arguments = "{}"
     elif isinstance(arguments, str):
         try:
-            json.loads(arguments)
+            json.loads(arguments, object_pairs_hook=_bounded)
         except (ValueError, RecursionError) as error:
             raise InvalidRequest(f"{where} must be JSON: {error}", param=where) from error
     elif not hasattr(arguments, "keys"):
@@ -133,6 +142,13 @@ def _call(call: Any, path: str) -> dict[str, Any]:
         "function": {"name": function["name"], "arguments": arguments},
     }
     return {**found, "id": call["id"]} if call.get("id") else found
+
+
+def _bounded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, if it is none that llama-common takes the square of its size to read."""
+    if len(pairs) > MAX_MEMBERS:
+        raise ValueError(f"an object has {len(pairs)} members, more than {MAX_MEMBERS}")
+    return dict(pairs)
 
 
 def _check_text(value: Any, path: str) -> None:

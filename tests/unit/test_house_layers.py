@@ -36,6 +36,7 @@ PUBLIC = {
     "pyllama.generation",
     "pyllama.generations",
     "pyllama.hub",
+    "pyllama.interruption",
     "pyllama.media",
     "pyllama.metrics",
     "pyllama.openai_logprobs",

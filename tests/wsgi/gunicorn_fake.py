@@ -32,6 +32,7 @@ def _from_environment() -> types.SimpleNamespace:
         max_queue=4,
         drain_s=_fake.get("drain_s", 6.0),
         cors_origins=("localhost",),
+        prepare_s=60.0,
         log_prompts=False,
         generation=GenerationParams(),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pyllama.errors import Unsupported
+from pyllama.interruption import checkpoint
 
 from ..free_form import free_form_arguments
 
@@ -34,6 +35,7 @@ def read_messages(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _message(message: dict[str, Any], path: str) -> dict[str, Any]:
+    checkpoint()
     for name, remedy in _NOT_DONE.items():
         if message.get(name) is not None:
             raise Unsupported(f"{path}.{name} is not supported; {remedy}", param=f"{path}.{name}")
