@@ -215,7 +215,7 @@ class _Clock:
             connection.settimeout(self.slice_s())
             try:
                 return call()
-            except TimeoutError:  # noqa: PERF203 - only this slice is over
+            except TimeoutError:  # only this slice is over
                 continue
 
 
@@ -253,18 +253,19 @@ def _connection(ip: str, port: int, clock: _Clock) -> socket.socket:
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connection.setblocking(False)
+        connection.settimeout(0.0)
         code = connection.connect_ex((ip, port))
         with selectors.DefaultSelector() as selector:
             selector.register(connection, selectors.EVENT_WRITE)
             while code in _CONNECTING:
                 if selector.select(clock.slice_s()):
                     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
     except BaseException:
         connection.close()
         raise
+    if code:
+        connection.close()
+        raise OSError(code, os.strerror(code))
     return connection
 
 

@@ -92,9 +92,9 @@ class TextPrompts:
             raise InvalidRequest("prompt must hold at least one token", param="prompt")
         n_vocab = self._vocab.n_tokens
         # PERF: one look at all of them, some 20 times as quick as one at each.
-        if set(map(type, prompt.tokens)) == {int} and not prompt.media:
-            if 0 <= min(prompt.tokens) and max(prompt.tokens) < n_vocab:
-                return
+        are_ids = set(map(type, prompt.tokens)) == {int}
+        if are_ids and min(prompt.tokens) >= 0 and max(prompt.tokens) < n_vocab:
+            return
         shown = {index for span in prompt.media for index in range(span.start, span.end)}
         for index, token in enumerate(prompt.tokens):
             if index in shown:

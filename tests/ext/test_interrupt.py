@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def test_long_work_asks_all_along(work: Work) -> None:
     with Interruptible(look):
         work()
     times = [*look.times_s, time.thread_time()]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert look.n_looks >= 4
     assert max(gaps) < max(0.5 * (times[-1] - times[0]), 0.25)
 

@@ -131,6 +131,8 @@ def test_a_name_like_no_other_is_answered_with_the_list() -> None:
         ("stop", ""),
         ("stop", ["a", ""]),
         ("stop", ["a", 5]),
+        ("stop", [str(number) for number in range(257)]),
+        ("stop", ["a" * 1001]),
         ("stop", 5),
         ("stop", True),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,8 @@ from pyllama.media import MediaReader
 from pyllama.text import messages as chat_messages
 
 USER = {"role": "user", "content": "Hi"}
+# llama-common takes the square of an object's members to read it.
+WIDE = json.dumps({"a": [dict.fromkeys(map(str, range(1001)))]})
 CALL = {"type": "function", "id": "c1", "function": {"name": "f", "arguments": '{"a": "ü"}'}}
 
 
@@ -47,6 +50,10 @@ def assistant(**more: Any) -> dict[str, Any]:
         ),
         (
             assistant(tool_calls=[{"function": {"name": "f", "arguments": 5}}]),
+            ".tool_calls[0].function.arguments",
+        ),
+        (
+            assistant(tool_calls=[{"function": {"name": "f", "arguments": WIDE}}]),
             ".tool_calls[0].function.arguments",
         ),
     ],
@@ -106,3 +113,11 @@ def test_a_description_goes_into_the_system_prompt(system: Any, wanted: str | No
         assert chat_messages.plain_text(found[0]["content"]) == "x\nTools."
     else:
         assert found[0]["content"] == wanted
+
+
+def test_members_that_no_template_reads_are_left_out() -> None:
+    """What nobody asked for costs nothing further on, however much of it there is."""
+    more = dict.fromkeys(map(str, range(5000)), "x")
+    part = {"type": "text", "text": "Hi", **more}
+    found = checked([{**USER, **more}, {"role": "user", "content": [part]}])
+    assert found == [USER, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}]

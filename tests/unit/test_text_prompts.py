@@ -13,6 +13,7 @@ from pyllama.errors import InvalidRequest
 pytestmark = pytest.mark.model
 
 USER = {"role": "user", "content": "Hi"}
+NO_JSON = {"type": "function", "function": {"name": "f", "arguments": {"a": b"no JSON"}}}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def llm(model_path: Path) -> Any:
         ([{"role": "wizard", "content": "Hi"}], "messages[0].role"),
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "user", "content": 5}], "messages[0].content"),
-        ([{"role": "user", "content": "Hi", "extra": b"no JSON"}], "messages"),
+        ([USER, {"role": "assistant", "tool_calls": [NO_JSON]}, USER], "messages"),
         ([{"role": "user", "content": [{"type": "hologram"}]}], "messages[0].content[0].type"),
     ],
 )
