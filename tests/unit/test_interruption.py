@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pyllama import interruption
 from pyllama.errors import TooLarge
 from pyllama.interruption import Interruptible, checkpoint
 
@@ -14,7 +13,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 100.0
-        monkeypatch.setattr(interruption.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr("pyllama.interruption.time.monotonic", lambda: self.now_s)
 
 
 class GoneError(Exception):

@@ -50,6 +50,10 @@ class Slow(FakeLlama):
     chat_prompt = text_prompt = tokenize = start_embed = _prepare
 
 
+def app_of(llm: Any, **options: float) -> Any:
+    return create_app(Host(llm), **options)
+
+
 def post(app: Any, path: str, body: Any, **environ: Any) -> falcon.testing.Result:
     client = falcon.testing.TestClient(app)
     return client.simulate_post(path, body=json.dumps(body), extras=environ)
@@ -60,7 +64,7 @@ def test_client_that_left_ends_the_work(path: str, pair: Pair) -> None:
     """Nothing is made of the body of a client that left before it was read."""
     llm = Slow()
     pair[1].close()
-    answer = post(create_app(Host(llm)), path, BODIES[path], **{"gunicorn.socket": pair[0]})
+    answer = post(app_of(llm), path, BODIES[path], **{"gunicorn.socket": pair[0]})
     assert (answer.status_code, llm.n_prompts) == (499, 0)
     checkpoint()
 
@@ -77,7 +81,7 @@ def test_client_that_leaves_meanwhile_ends_the_work(path: str, pair: Pair) -> No
         chat_prompt = text_prompt = tokenize = start_embed = _prepare
 
     llm = Left()
-    answer = post(create_app(Host(llm)), path, BODIES[path], **{"gunicorn.socket": pair[0]})
+    answer = post(app_of(llm), path, BODIES[path], **{"gunicorn.socket": pair[0]})
     assert (answer.status_code, llm.n_prompts) == (499, 1)
     checkpoint()
 
@@ -85,14 +89,14 @@ def test_client_that_leaves_meanwhile_ends_the_work(path: str, pair: Pair) -> No
 @pytest.mark.parametrize("path", BODIES)
 def test_work_without_end_is_refused(path: str) -> None:
     """Whoever waits is told that it takes too long, in the form of the dialect."""
-    answer = post(create_app(Host(Slow()), prepare_s=0.2), path, BODIES[path])
+    answer = post(app_of(Slow(), prepare_s=0.2), path, BODIES[path])
     assert answer.status_code == 413
     assert "longer than 0.2 seconds; shorten it" in answer.text
 
 
-def test_answer_may_take_longer_than_its_prompt(pair: Pair) -> None:
+def test_answer_may_take_longer_than_its_prompt() -> None:
     """The limit ends with the hand-over: an answer has limits of its own."""
-    app = create_app(Host(FakeLlama(script=["a", 0.4, "b"])), prepare_s=0.1)
+    app = app_of(FakeLlama(script=["a", 0.4, "b"]), prepare_s=0.1)
     answer = post(app, "/v1/chat/completions", BODIES["/v1/chat/completions"])
     assert answer.json["choices"][0]["message"]["content"] == "ab"
 
