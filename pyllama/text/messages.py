@@ -130,13 +130,13 @@ def _call(call: Any, path: str) -> dict[str, Any]:
     where = f"{path}.function.arguments"
     if arguments is None or arguments == "":
         arguments = "{}"
-    elif isinstance(arguments, str):
-        try:
-            json.loads(arguments, object_pairs_hook=_bounded)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequest(f"{where} must be JSON: {error}", param=where) from error
-    elif not hasattr(arguments, "keys"):
+    elif not isinstance(arguments, str) and not hasattr(arguments, "keys"):
         raise InvalidRequest(f"{where} must be JSON text or an object", param=where)
+    try:
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        json.loads(text, object_pairs_hook=_bounded)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{where} must be JSON: {error}", param=where) from error
     found = {
         "type": "function",
         "function": {"name": function["name"], "arguments": arguments},
