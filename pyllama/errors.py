@@ -15,7 +15,8 @@ The tree is ordered by who must act::
     ├─ CapacityError                    the caller, later
     │  ├─ QueueFull                       429
     │  ├─ NotReady                        503: the model is still loading
-    │  └─ Draining                        503: the engine is shutting down
+    │  ├─ Draining                        503: the engine is shutting down
+    │  └─ DiskFull                        507: no room for what a request has to keep
     ├─ Disabled                         the operator did not switch it on: 501
     ├─ InvalidResponse                  the caller: 422, the model did not do what was asked
     ├─ Cancelled                        nobody: the client left
@@ -135,6 +136,10 @@ class NotReady(CapacityError):
 
 class Draining(CapacityError):
     """The engine is shutting down and takes no new requests."""
+
+
+class DiskFull(CapacityError):
+    """There is no room on the disk for what a request has to keep there."""
 
 
 class Disabled(PyllamaError):

@@ -19,6 +19,7 @@ from pyllama.errors import (
     ConfigError,
     ContextOverflow,
     Disabled,
+    DiskFull,
     Draining,
     EngineError,
     InvalidMedia,
@@ -37,6 +38,7 @@ from pyllama.errors import (
 
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
+from .disk import foreseen
 from .host import LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
@@ -71,6 +73,7 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     QueueFull: (429, "rate_limit_error"),
     NotReady: (503, "unavailable_error"),
     Draining: (503, "unavailable_error"),
+    DiskFull: (507, "server_error"),
     # Not by its client, which is no longer there to be told, but by a server that shuts down.
     Cancelled: (503, "unavailable_error"),
     ClientGone: (_CLIENT_CLOSED_REQUEST, "cancelled_error"),
@@ -83,6 +86,9 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     UnknownUpload: (404, "not_found_error"),
     ModelNotServed: (404, "not_found_error"),
 }
+
+# What the operator has to know of, beside what nobody foresaw.
+_OPERATORS = (EngineError, ConfigError, DiskFull)
 
 # The ``type`` of what Falcon itself raises.
 _HTTP_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
@@ -110,6 +116,7 @@ class ErrorInfo:
 
 def describe(exc: Exception) -> ErrorInfo:
     """Return what a client is told about an exception: nothing of one that nobody foresaw."""
+    exc = foreseen(exc)
     if not isinstance(exc, PyllamaError):
         return ErrorInfo(status=500, type="server_error", message="internal server error")
     status, kind = next(TABLE[cls] for cls in type(exc).__mro__ if cls in TABLE)
@@ -133,9 +140,10 @@ def describe(exc: Exception) -> ErrorInfo:
 
 def log_failure(exc: Exception) -> None:
     """Log an exception if it is ours to repair."""
+    exc = foreseen(exc)
     if not isinstance(exc, PyllamaError):
         _log.error("unexpected error", exc_info=exc)
-    elif isinstance(exc, (EngineError, ConfigError)) and not isinstance(exc, LoadFailed):
+    elif isinstance(exc, _OPERATORS) and not isinstance(exc, LoadFailed):
         _log.error("%s: %s", type(exc).__name__, exc)
 
 

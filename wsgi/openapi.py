@@ -41,6 +41,7 @@ _ERRORS = {
     500: "The server failed.",
     501: "The server was started without it.",
     503: "The model is loading, or the server shuts down; Retry-After says when to try again.",
+    507: "The server's disk has no room for what was sent.",
 }
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FORM = {

@@ -9,6 +9,7 @@ from falcon.media.multipart import MultipartFormHandler
 
 from pyllama.errors import InvalidRequest
 
+from ..disk import is_no_room
 from .file_kinds import check_name, kind_of
 from .text_files import cut_text
 from .uploads import too_large
@@ -102,6 +103,8 @@ class _Body:
         try:
             return self._stream.read(size)
         except Exception as exc:  # each server has its own for a body that it cannot parse
+            if is_no_room(exc):
+                raise
             raise InvalidRequest("the request body could not be read") from exc
 
 

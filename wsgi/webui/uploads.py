@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import falcon
 
-from pyllama.errors import InvalidRequest
+from pyllama.errors import DiskFull, InvalidRequest
 
 from ..ids import random_id
 from .errors import UnknownUpload
@@ -85,6 +85,7 @@ class UploadStore:
         Raises:
             HTTPContentTooLarge: it is too large; it was read as far as the limit.
             InvalidRequest: it is empty, or nothing that is taken.
+            DiskFull, OSError: there is no room for it; what was written of it is deleted.
         """
         upload_id = random_id("upload_")
         file = self._made_folder() / upload_id
@@ -179,7 +180,7 @@ class UploadStore:
         """Return the folder, made when it is first needed; nobody else may look into it."""
         with self._lock:
             if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="pyllama-uploads-"))
+                self._folder = Path(tempfile.mkdtemp(prefix="pyllama-uploads-", dir=_temporary()))
                 # Also called when the interpreter ends.
                 weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
             return self._folder
@@ -188,6 +189,16 @@ class UploadStore:
         with self._lock:
             self._expire()
             self._start_timer()
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        # Each folder was tried, and took not even a few bytes.
+        raise DiskFull(
+            "the server has no folder with room for files; send the text in the message"
+        ) from None
 
 
 def _unknown(upload_id: str, param: str) -> UnknownUpload:
