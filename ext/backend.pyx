@@ -1,5 +1,6 @@
 """The process-wide part of llama.cpp: backends, devices, the log."""
 
+import collections
 import logging
 import os
 import threading
@@ -59,6 +60,18 @@ _KINDS = {
 }
 
 
+cdef extern from "Python.h":
+    int Py_AddPendingCall(int (*function)(void *) except -1, void * argument)
+
+
+# What signal handlers raised in the middle of log lines, to be raised again.
+_interruptions = collections.deque()
+
+
+cdef int _interrupt(void * unused) except -1:
+    raise _interruptions.popleft()
+
+
 cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noexcept with gil:
     # Called from any thread of llama.cpp; nothing may escape into C.
     global _last_level
@@ -69,8 +82,12 @@ cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noe
         # Progress dots come one at a time, as continuations: they say nothing in a log.
         if message.strip("."):
             _logger.log(_last_level, "%s", message)
-    except BaseException:  # noqa: B036
-        pass
+    except BaseException as error:  # noqa: B036
+        # Python runs the handlers of signals between any two of its instructions on the main thread,
+        # those above among them: a Ctrl-C that was lost here would never be heard of again.
+        if threading.current_thread() is threading.main_thread():
+            _interruptions.append(error)
+            Py_AddPendingCall(_interrupt, NULL)
 
 
 def initialise():

@@ -12,6 +12,7 @@ cdef extern from "bridge.h" nogil:
     void pyl_free(char * text)
     ctypedef int (*pyl_look)() noexcept nogil
     void pyl_set_look(pyl_look look)
+    int32_t pyl_process_id()
     void pyl_quiet_common_log()
     const char * pyl_install_kernels()
 
@@ -19,6 +20,7 @@ cdef extern from "bridge.h" nogil:
     char * pyl_options_table()
     pyl_options * pyl_options_new()
     void pyl_options_free(pyl_options * options)
+    void pyl_options_cancel(pyl_options * options)
     bint pyl_options_set(
         pyl_options * options, const char * arg, const char * value, const char * value2)
     bint pyl_options_finish(pyl_options * options)
@@ -31,7 +33,8 @@ cdef extern from "bridge.h" nogil:
     void pyl_threads_attach(const pyl_threads * threads, llama_context * ctx)
     void pyl_threads_free(pyl_threads * threads)
 
-    llama_model * pyl_model_load(pyl_options * options, const char * path)
+    llama_model * pyl_model_load(pyl_options * options, const char * path, bint is_trial)
+    void pyl_model_free(llama_model * model)
     llama_context * pyl_context_new(
         pyl_options * options, llama_model * model, uint32_t n_ctx_default,
         uint32_t n_draft_rows, bint embeddings, ggml_abort_callback abort_callback,

@@ -10,6 +10,7 @@ cdef class Context:
     cdef Model model
     cdef Options options
     cdef int _abort
+    cdef int _process
     cdef int _n_vocab
     cdef int _n_seq_ids
     cdef int _n_draft_rows

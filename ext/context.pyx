@@ -8,6 +8,7 @@ from pyllama._ext.bridge cimport (
     pyl_context_new,
     pyl_decode,
     pyl_n_outputs_max,
+    pyl_process_id,
     pyl_threads,
     pyl_threads_attach,
     pyl_threads_free,
@@ -65,6 +66,7 @@ cdef class Context:
         uint32_t n_draft_rows=0, bint embeddings=False,
     ):
         self.model = model
+        self._process = pyl_process_id()
         self.options = model.options if options is None else options
         self.options.finish()
         with nogil:
@@ -80,11 +82,12 @@ cdef class Context:
 
     def __del__(self):
         # Here and not in __dealloc__: the warning may keep a reference to its source.
-        if self.ptr is not NULL:
+        if self.is_open:
             PyErr_ResourceWarning(self, 1, "a context was never closed")
 
     def __dealloc__(self):
-        if self.ptr is not NULL:
+        # A forked process has none of the threads that a context may wait for.
+        if self.ptr is not NULL and self._process == pyl_process_id():
             llama_free(self.ptr)
         pyl_threads_free(self._threads)
 
@@ -104,7 +107,7 @@ cdef class Context:
         cdef pyl_threads * threads = self._threads
         self.ptr = NULL
         self._threads = NULL
-        if ptr is not NULL:
+        if ptr is not NULL and self._process == pyl_process_id():
             with nogil:
                 llama_free(ptr)
                 pyl_threads_free(threads)
@@ -179,7 +182,7 @@ cdef class Context:
 
     @property
     def is_open(self):
-        return self.ptr is not NULL
+        return self.ptr is not NULL and self._process == pyl_process_id()
 
     @property
     def n_ctx(self):

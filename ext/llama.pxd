@@ -43,7 +43,6 @@ cdef extern from "llama.h" nogil:
 
     void llama_backend_init()
 
-    void llama_model_free(llama_model * model)
     void llama_free(llama_context * ctx)
 
     size_t llama_max_parallel_sequences()

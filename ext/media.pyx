@@ -15,6 +15,7 @@ from pyllama._ext.bridge cimport (
     pyl_media_n_chunks,
     pyl_media_picture,
     pyl_media_sound,
+    pyl_process_id,
     pyl_projector,
     pyl_projector_describe,
     pyl_projector_free,
@@ -34,11 +35,13 @@ from pyllama.errors import NativeError
 cdef class Projector:
     cdef pyl_projector * ptr
     cdef pyl_projector_info info
+    cdef int _process
     # Its vocabulary is read whenever media are cut.
     cdef Model model
 
     def __cinit__(self, Model model not None, path, Options options=None):
         backend.initialise()
+        self._process = pyl_process_id()
         self.model = model
         options = model.options if options is None else options
         options.finish()
@@ -55,7 +58,7 @@ cdef class Projector:
 
     def __dealloc__(self):
         # With the last reference, as the model: other threads may be cutting pictures.
-        if self.ptr is not NULL:
+        if self.ptr is not NULL and self._process == pyl_process_id():
             pyl_projector_free(self.ptr)
 
     @property

@@ -2,12 +2,11 @@
 
 import os
 
-from pyllama._ext.bridge cimport pyl_model_load
+from pyllama._ext.bridge cimport pyl_model_free, pyl_model_load, pyl_process_id
 from pyllama._ext.check cimport fail
 from pyllama._ext.llama cimport (
     llama_model,
     llama_model_desc,
-    llama_model_free,
     llama_model_has_decoder,
     llama_model_has_encoder,
     llama_model_is_diffusion,
@@ -33,7 +32,8 @@ from pyllama._ext import backend
 
 cdef class Model:
 
-    def __cinit__(self, path, Options options not None):
+    def __cinit__(self, path, Options options not None, *, bint is_trial=False):
+        self._process = pyl_process_id()
         backend.use_kernels()
         self.options = options
         self.path = os.fspath(path)
@@ -44,15 +44,16 @@ cdef class Model:
         cdef const char * c_path = name
         # SAFETY: `name` and `options` outlive the call; no Python object is touched inside.
         with nogil:
-            self.ptr = pyl_model_load(options.ptr, c_path)
+            self.ptr = pyl_model_load(options.ptr, c_path, is_trial)
         if self.ptr is NULL:
             fail("llama_model_load_from_file")
 
     def __dealloc__(self):
         # With the last reference, not by a close(): vocabularies, templates and samplers of other
         # threads may be reading the weights' metadata at any time.
-        if self.ptr is not NULL:
-            llama_model_free(self.ptr)
+        if self.ptr is not NULL and self._process == pyl_process_id():
+            with nogil:
+                pyl_model_free(self.ptr)
 
     def metadata(self):
         cdef llama_model * ptr = self.ptr

@@ -4,6 +4,7 @@ import json
 import os
 
 from pyllama._ext.bridge cimport (
+    pyl_options_cancel,
     pyl_options_finish,
     pyl_options_free,
     pyl_options_n_draft,
@@ -56,6 +57,9 @@ cdef class Options:
             self._is_finished = True
             if not pyl_options_finish(self.ptr):
                 self._refuse("options")
+
+    def cancel(self):
+        pyl_options_cancel(self.ptr)
 
     def values(self):
         return json.loads(take_text(pyl_options_values(self.ptr), "pyl_options_values"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.engine import EmbeddingJob
 from pyllama.errors import ContextOverflow, EngineError, InvalidRequest, Unsupported
+from pyllama.process import Process
 from pyllama.results import Embedding, Embeddings
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class EmbeddingRequests:
                 param="embd_normalize",
             )
         sources, paths = _listed(inputs, param)
+        self._engine.check()
         context = self._embedder.open()
         _check_dimensions(dimensions, context)
         job = EmbeddingJob(
@@ -140,6 +142,7 @@ class PendingEmbeddings:
         self._norm = norm
         self._n_kept = n_embd if n_kept is None else n_kept
         self._is_over = False
+        self._process = Process()
 
     @property
     def prompt_tokens(self) -> int:
@@ -151,7 +154,11 @@ class PendingEmbeddings:
 
         Args:
             timeout_s: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            Forked: the engine is in another process.
         """
+        self._process.check()
         self._is_over = self._job.wait(timeout_s)
         return self._is_over
 

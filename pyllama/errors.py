@@ -21,7 +21,9 @@ The tree is ordered by who must act::
     ├─ InvalidResponse                  the caller: 422, the model did not do what was asked
     ├─ Cancelled                        nobody: the client left
     └─ EngineError                      us: 500
-       └─ NativeError                     llama.cpp refused a call
+       ├─ NativeError                     llama.cpp refused a call
+       ├─ ModelClosed                     the caller: it was closed, or is replaced: 503
+       └─ Forked                          the caller: it is in the process before a fork
 """
 
 from __future__ import annotations
@@ -165,6 +167,14 @@ class Cancelled(PyllamaError):
 
 class EngineError(PyllamaError):
     """The engine failed; the request is lost through no fault of its own."""
+
+
+class ModelClosed(EngineError):
+    """The model was closed; where a server replaces it, the next one answers soon."""
+
+
+class Forked(EngineError):
+    """The model was loaded by another process, and the threads that compute are there."""
 
 
 class NativeError(EngineError):

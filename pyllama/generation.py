@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.engine import Engine, Failed
 from pyllama.errors import InvalidResponse
+from pyllama.process import Process
 from pyllama.results import Completion, Delta, FinishReason, Timings, Usage
 from pyllama.sched import Finished, PromptScored, Started, TokenSampled, Verified
 from pyllama.text import Answer
@@ -60,6 +61,7 @@ class Generation:
         self._end_reason: FinishReason | None = None
         self._finish_reason: FinishReason | None = None
         self._is_closed = False
+        self._process = Process()
 
     def __iter__(self) -> Generation:
         """Return itself."""
@@ -90,9 +92,11 @@ class Generation:
             EngineError: the engine failed.
             Cancelled: the engine was shut down before the answer was complete.
             InvalidResponse: the answer is not what was asked for; no delta follows it.
+            Forked: the engine is in another process.
         """
         if self._finish_reason is not None or self._is_closed:
             raise StopIteration
+        self._process.check()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             if self._end_reason is None:
@@ -113,9 +117,13 @@ class Generation:
                 return delta
 
     def result(self) -> Completion:
-        """Wait for the end; return the whole answer."""
-        for _ in self:
-            pass
+        """Wait for the end; return the whole answer. Ends it where the wait is interrupted."""
+        try:
+            for _ in self:
+                pass
+        except BaseException:
+            self.close()
+            raise
         return self.completion
 
     @property

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pyllama.process import Process
 from pyllama.results import Timings, Usage
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Generations:
         self._rings = rings
         self._n_open = len(self.generations)
         self._ending: deque[int] = deque()
+        self._process = Process()
 
     def __len__(self) -> int:
         """Return how many answers there are."""
@@ -89,6 +91,7 @@ class Generations:
             StopIteration: every answer has ended, or this object was closed.
             EngineError, Cancelled, InvalidResponse: one of the answers failed; all are closed.
         """
+        self._process.check()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while self._n_open:
             if self._ending and not self._is_heard:
@@ -131,9 +134,13 @@ class Generations:
         return self._rings.listener is not None
 
     def results(self) -> list[Completion]:
-        """Wait for the end; return every answer."""
-        for _ in self:
-            pass
+        """Wait for the end; return every answer. Ends them where the wait is interrupted."""
+        try:
+            for _ in self:
+                pass
+        except BaseException:
+            self.close()
+            raise
         return self.completions
 
     @property

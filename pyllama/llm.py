@@ -6,34 +6,34 @@ import functools
 import logging
 import time
 import uuid
-import weakref
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pyllama import errors, hub
+from pyllama import errors
 from pyllama import settings as settings_module
-from pyllama.card import ModelCard
 from pyllama.embeddings import EmbeddingRequests
-from pyllama.engine import device_names, load, make_sampler, start_engine
-from pyllama.errors import ConfigError, ContextOverflow, EngineError, InvalidRequest
+from pyllama.engine import device_names, make_sampler
+from pyllama.errors import ConfigError, ContextOverflow, InvalidRequest, ModelClosed
 from pyllama.generation import Generation
 from pyllama.generations import Generations, Rings
+from pyllama.opening import check_model, open_model
 from pyllama.params import GenerationParams
+from pyllama.process import Process
 from pyllama.results import EngineStatus
 from pyllama.sched import Request
 from pyllama.structured import ResponseForm, form_options
-from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt, TextCodec
+from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt
 from pyllama.text.infill import infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
 
+    from pyllama.card import ModelCard
     from pyllama.embeddings import PendingEmbeddings
     from pyllama.metrics import Metrics
     from pyllama.recommendation import Recommendation
     from pyllama.results import Completion, Embeddings, ModelInfo
     from pyllama.settings import Settings
-    from pyllama.text import AnswerReader
+    from pyllama.text import AnswerReader, TextCodec
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ __all__ = ["Llama", "Prompt"]
 
 class Llama:
     """A loaded model. Thread-safe: calls from many threads are batched together.
+
+    It belongs to the process that loaded it: in a forked one every use raises Forked, and closing
+    it does nothing.
 
     Args:
         model: a path, ``"default"``, or ``"hf:org/repo[:file]"``.
@@ -64,29 +67,31 @@ class Llama:
         elif options:
             raise ConfigError(f"settings are complete; drop {', '.join(options)}")
         self.settings: Settings = settings
-        loaded = load(settings, hub.resolve(settings.model))
-        self.info: ModelInfo = loaded.info
-        self.n_ctx: int = loaded.limits.n_ctx_seq
+        self._process = Process()
+        self._model = opened = open_model(settings)
+        self._engine = opened.engine
+        self.info: ModelInfo = opened.info
+        self.card: ModelCard = opened.card
+        self.n_ctx: int = opened.n_ctx
         self.defaults: GenerationParams = settings.generation
         self.devices: tuple[str, ...] = device_names()
-        self._n_slots = loaded.limits.n_slots
-        try:
-            self._codec: TextCodec | None = TextCodec.of(loaded, settings)
-            self.card = ModelCard.of(self.info, self._codec)
-            self.recommended: Recommendation = self.card.recommendation.without(
-                settings.generation_given
-            )
-        except BaseException:
-            loaded.close()
-            raise
-        self._engine, self._embedder = start_engine(loaded, settings)
-        # Without a close() the thread ends with the last reference, or with the interpreter.
-        weakref.finalize(self, self._engine.close)
+        self.recommended: Recommendation = self.card.recommendation.without(
+            settings.generation_given
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Llama:
         """Load what the settings say."""
         return cls(settings=settings)
+
+    @staticmethod
+    def check(settings: Settings) -> None:
+        """Look at the model that settings name as a load of it would, at a fraction of its cost.
+
+        Raises:
+            ModelLoadError, ConfigError: it could not be loaded.
+        """
+        check_model(settings)
 
     # ---- text in, text out ------------------------------------------------------------------
 
@@ -164,7 +169,8 @@ class Llama:
 
     def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> PendingEmbeddings:
         """Hand inputs to the engine; see :meth:`pyllama.embeddings.EmbeddingRequests.start`."""
-        requests = EmbeddingRequests(self._engine, self._embedder, self._open_codec, self.settings)
+        codec = self._open_codec
+        requests = EmbeddingRequests(self._engine, self._model.embedder, codec, self.settings)
         return requests.start(inputs, **options)
 
     def tokenize(
@@ -259,7 +265,8 @@ class Llama:
             ContextOverflow: the prompt leaves no room for a token.
             QueueFull: too many requests are waiting.
             Draining: the engine is shutting down.
-            EngineError: the engine has stopped.
+            ModelClosed: the model was closed.
+            EngineError: the engine has failed.
         """
         request = self._request(prompt, params, request_id or uuid.uuid4().hex)
         return self._begin(prompt, params, request)
@@ -343,25 +350,28 @@ class Llama:
 
     @property
     def _open_codec(self) -> TextCodec:
-        codec = self._codec
+        self._process.check()
+        codec = self._model.codec
         if codec is None:
-            raise EngineError("the model was closed")
+            raise ModelClosed("the model was closed")
         return codec
 
     # ---- life ---------------------------------------------------------------------------------
 
     def status(self) -> EngineStatus:
         """Return what the engine is doing now."""
+        self._process.check()
         engine = self._engine
         return EngineStatus(
             state=engine.state.value,
-            n_slots=self._n_slots,
+            n_slots=self._model.n_slots,
             n_busy=engine.n_busy,
             n_waiting=engine.n_waiting,
         )
 
     def metrics(self) -> Metrics:
         """Return what the engine has done so far; never waits for it."""
+        self._process.check()
         return self._engine.metrics()
 
     def check_integrity(self) -> None:
@@ -381,19 +391,12 @@ class Llama:
 
     def close(self) -> None:
         """End every request, stop the engine thread and free the model; idempotent."""
-        self._engine.close()
-        # Threads that are in a call hold the model a little longer.
-        self._codec = None
+        self._model.close()
 
     def __enter__(self) -> Llama:
         """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()

@@ -22,9 +22,11 @@ from pyllama.errors import (
     DiskFull,
     Draining,
     EngineError,
+    Forked,
     InvalidMedia,
     InvalidRequest,
     InvalidResponse,
+    ModelClosed,
     ModelLoadError,
     ModelNotFound,
     NativeError,
@@ -39,10 +41,11 @@ from pyllama.errors import (
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
 from .disk import foreseen
-from .host import LoadFailed
+from .host import RETRY_AFTER_S, LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
 from .origins import ForeignOrigin
+from .paths import without_folders
 from .responses.store import NotStored
 from .webui.errors import UnknownSession, UnknownUpload, is_webui, webui_error
 
@@ -79,6 +82,9 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     ClientGone: (_CLIENT_CLOSED_REQUEST, "cancelled_error"),
     EngineError: (500, "server_error"),
     NativeError: (500, "server_error"),
+    # Of a server's model, which is replaced or shut down; one that failed is another matter.
+    ModelClosed: (503, "unavailable_error"),
+    Forked: (500, "server_error"),
     LoadFailed: (503, "unavailable_error"),
     ForeignOrigin: (403, "permission_error"),
     NotStored: (404, "not_found_error"),
@@ -126,12 +132,13 @@ def describe(exc: Exception) -> ErrorInfo:
     if isinstance(exc, InvalidResponse):
         details = {"details": list(exc.details)}
     headers: dict[str, str] = {}
-    if isinstance(exc, CapacityError):
-        headers = {"Retry-After": str(max(1, math.ceil(exc.retry_after_s)))}
+    if isinstance(exc, (CapacityError, ModelClosed, Cancelled)):
+        retry_after_s = getattr(exc, "retry_after_s", RETRY_AFTER_S)
+        headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
     return ErrorInfo(
         status=status,
         type=kind,
-        message=str(exc),
+        message=str(exc) if status < _FIRST_SERVER_ERROR else without_folders(exc),
         param=getattr(exc, "param", None),
         details=details,
         headers=headers,
@@ -143,7 +150,7 @@ def log_failure(exc: Exception) -> None:
     exc = foreseen(exc)
     if not isinstance(exc, PyllamaError):
         _log.error("unexpected error", exc_info=exc)
-    elif isinstance(exc, _OPERATORS) and not isinstance(exc, LoadFailed):
+    elif isinstance(exc, _OPERATORS) and not isinstance(exc, (LoadFailed, ModelClosed)):
         _log.error("%s: %s", type(exc).__name__, exc)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pyllama.errors import Draining, EngineError, NotReady, PyllamaError, Unsupported
 
+from .paths import without_folders
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,7 +19,8 @@ State = Literal["loading", "ready", "failed", "draining"]
 
 _log = logging.getLogger("pyllama.wsgi")
 
-_RETRY_AFTER_S = 5.0
+RETRY_AFTER_S = 5.0
+"""Seconds after which who met a model that loads may ask again."""
 
 
 class LoadFailed(EngineError):
@@ -36,20 +39,27 @@ class Host:
         self._llm = llm
         self._latest = llm
         self._factory: Callable[[], Llama] | None = None
+        self._check: Callable[[], None] = lambda: None
         self._loader: threading.Thread | None = None
         self._failure: Exception | None = None
         self._is_draining = False
         self._is_closed = False
 
     @classmethod
-    def loading(cls, factory: Callable[[], Llama]) -> Host:
+    def loading(
+        cls, factory: Callable[[], Llama], check: Callable[[], None] = lambda: None
+    ) -> Host:
         """Return a host that loads its model in a thread of its own.
 
         The thread starts with :meth:`start`, or with the first request: a thread that was started
         before a server forks its workers would not exist in them.
+
+        Args:
+            factory: loads the model.
+            check: raises what is wrong with the model before another one is given up for it.
         """
         host = cls()
-        host._factory = factory
+        host._factory, host._check = factory, check
         return host
 
     @property
@@ -97,12 +107,12 @@ class Host:
             NotReady: it is still loading.
         """
         if self._is_draining:
-            raise Draining("the server is shutting down", retry_after_s=_RETRY_AFTER_S)
+            raise Draining("the server is shutting down", retry_after_s=RETRY_AFTER_S)
         if self._failure is not None:
             raise LoadFailed(f"the model could not be loaded: {_reason(self._failure)}")
         if self._llm is None:
             self.start()
-            raise NotReady("Loading model", retry_after_s=_RETRY_AFTER_S)
+            raise NotReady("Loading model", retry_after_s=RETRY_AFTER_S)
         return self._llm
 
     @property
@@ -118,8 +128,9 @@ class Host:
     def reload(self, timeout_s: float) -> Llama:
         """Load the model anew, after the requests that run have ended; blocks until that is done.
 
-        New requests are refused meanwhile, as while it is loaded for the first time. If it cannot
-        be loaded, it is tried once more before this returns: what was wrong may be over by then.
+        New requests are refused meanwhile, as while it is loaded for the first time. A model that
+        is found to be broken before that leaves the former one in its place. If it cannot be loaded
+        after that, it is tried once more before this returns: what was wrong may be over by then.
 
         Args:
             timeout_s: seconds after which requests that still run end with Cancelled.
@@ -131,24 +142,25 @@ class Host:
             Unsupported: this host was given its model, and cannot load one.
             NotReady: it is loading already.
             Draining: the server is shutting down.
-            LoadFailed: the model could not be loaded the first time.
+            LoadFailed: the model is broken, or could not be loaded the first time.
         """
         failures: list[Exception] = []
         with self._lock:
-            if self._is_draining:
-                raise Draining("the server is shutting down", retry_after_s=_RETRY_AFTER_S)
-            if self._factory is None:
-                raise Unsupported("this server cannot load its model again; restart it")
-            if self._llm is None and self._failure is None:
-                raise NotReady("Loading model", retry_after_s=_RETRY_AFTER_S)
+            self._check_reload()
+        self._try()
+        with self._lock:
+            # Another one may have begun meanwhile.
+            factory = self._check_reload()
             former, self._llm, self._failure = self._llm, None, None
             loader = self._loader = threading.Thread(
                 target=self._replace,
-                args=(former, timeout_s, self._factory, failures.append),
+                args=(former, timeout_s, factory, failures.append),
                 name="pyllama-load",
                 daemon=True,
             )
             loader.start()
+            # Held by the thread alone, which frees it before the next one takes its memory.
+            del former
         loader.join()
         if failures:
             raise LoadFailed(f"the model could not be loaded: {_reason(failures[0])}")
@@ -172,6 +184,25 @@ class Host:
         if llm is not None:
             llm.close()
 
+    def _check_reload(self) -> Callable[[], Llama]:
+        """Return what loads the model, or raise why it is not loaded again now."""
+        if self._is_draining:
+            raise Draining("the server is shutting down", retry_after_s=RETRY_AFTER_S)
+        if self._factory is None:
+            raise Unsupported("this server cannot load its model again; restart it")
+        if self._llm is None and self._failure is None:
+            raise NotReady("Loading model", retry_after_s=RETRY_AFTER_S)
+        return self._factory
+
+    def _try(self) -> None:
+        try:
+            self._check()
+        except Exception as exc:  # noqa: BLE001 - whatever the cause, the former one goes on
+            _log.warning("the model stays as it is: %s", exc, exc_info=_trace(exc))
+            raise LoadFailed(
+                f"the model could not be loaded, and stays as it was: {_reason(exc)}"
+            ) from None
+
     def _replace(
         self,
         former: Llama | None,
@@ -192,8 +223,9 @@ class Host:
         try:
             llm = factory()
         except Exception as exc:  # noqa: BLE001 - whatever the cause, health must tell it
-            expected = isinstance(exc, PyllamaError)
-            _log.error("model not loaded: %s", exc, exc_info=None if expected else exc)
+            _log.error("model not loaded: %s", exc, exc_info=_trace(exc))
+            # The frames that it came through hold what was loaded so far.
+            exc.__traceback__ = None
             self._failure = exc
             if on_failure is not None:
                 on_failure(exc)
@@ -218,4 +250,9 @@ def _end(llm: Llama, timeout_s: float) -> None:
 
 def _reason(failure: Exception) -> str:
     known = isinstance(failure, PyllamaError)
-    return str(failure) if known else "an unexpected error, see the server's log"
+    return without_folders(failure) if known else "an unexpected error, see the server's log"
+
+
+def _trace(exc: Exception) -> Exception | None:
+    """Return what the log shows the traceback of: an exception that nobody foresaw."""
+    return None if isinstance(exc, PyllamaError) else exc

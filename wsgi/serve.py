@@ -28,7 +28,7 @@ def get_settings() -> Settings:
 @functools.cache
 def get_host() -> Host:
     """Return the host of this process, made from the environment; nothing is loaded yet."""
-    return Host.loading(_load)
+    return Host.loading(_load, _check)
 
 
 def get_app() -> Application:
@@ -57,3 +57,10 @@ def _load() -> Llama:
 
     # Read anew: files that they name may have changed since the server was started.
     return Llama.from_settings(settings.from_environment())
+
+
+def _check() -> None:
+    """Look at the model that :func:`_load` would load. Raises what is wrong with it."""
+    from pyllama import Llama, settings  # noqa: PLC0415
+
+    Llama.check(settings.from_environment())

@@ -37,6 +37,10 @@ typedef int (*pyl_look)(void);
 // thread that does so. Once, before any of that.
 PYL_API void pyl_set_look(pyl_look look);
 
+// The process that asks. A forked one has its parent's objects but none of the threads that serve
+// them: freeing a model or a context there may wait for these for ever.
+PYL_API int32_t pyl_process_id(void);
+
 // Silences llama-common's own logger, which writes to the terminal.
 PYL_API void pyl_quiet_common_log(void);
 
@@ -56,6 +60,10 @@ PYL_API char * pyl_options_table(void);
 
 PYL_API pyl_options * pyl_options_new(void);
 PYL_API void          pyl_options_free(pyl_options * options);
+
+// Lets the load, or the making of a context, that uses these options now, and every later one, fail
+// soon. Any thread may call it.
+PYL_API void pyl_options_cancel(pyl_options * options);
 
 // Applies one option by any of its spellings ("-c", "--ctx-size", "--no-mmap").
 // value and value2 are NULL where the option takes none.
@@ -84,7 +92,11 @@ PYL_API void pyl_threads_free(pyl_threads * threads);
 // ---- model and context --------------------------------------------------------------------------
 
 // Loads a model as the options say, fitted to the memory of the devices if they ask for that.
-PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path);
+// is_trial: all but the weights' values, for a look at whether the file can be loaded.
+PYL_API struct llama_model * pyl_model_load(pyl_options * options, const char * path, bool is_trial);
+
+// Frees a model, and gives the system back what only its many small parts took.
+PYL_API void pyl_model_free(struct llama_model * model);
 
 // Makes a context for a loaded model, and warms it up. The options are those that loaded the model,
 // or others that are finished: then what concerns the weights in them has no effect.

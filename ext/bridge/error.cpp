@@ -5,6 +5,12 @@
 
 #include <climits>
 
+#if defined(_WIN32)
+#    include <process.h>
+#else
+#    include <unistd.h>
+#endif
+
 namespace pyl {
 
 std::string & last_error() {
@@ -20,6 +26,14 @@ const char * pyl_last_error(void) {
 
 void pyl_free(char * text) {
     std::free(text);
+}
+
+int32_t pyl_process_id(void) {
+#if defined(_WIN32)
+    return _getpid();
+#else
+    return static_cast<int32_t>(getpid());
+#endif
 }
 
 void pyl_quiet_common_log(void) {

@@ -9,6 +9,10 @@
 #include <algorithm>
 #include <stdexcept>
 
+#if defined(__GLIBC__)
+#    include <malloc.h>
+#endif
+
 namespace {
 
 // One tiny decode, so that the first request does not pay for lazy initialisation.
@@ -23,30 +27,57 @@ void warm_up(llama_context * ctx, const llama_model * model) {
     llama_synchronize(ctx);
 }
 
+bool is_cancelled(void * options) {
+    return static_cast<const pyl_options *>(options)->is_cancelled;
+}
+
+void check_cancelled(const pyl_options * options) {
+    if (options->is_cancelled) {
+        throw std::runtime_error("cancelled");
+    }
+}
+
 // Compute buffers hold this much of logits to score prompts with, and at most so many rows.
 constexpr uint32_t MAX_SCORE_BYTES = 32 << 20;
 constexpr uint32_t MAX_SCORE_ROWS  = 128;
 
 }  // namespace
 
-llama_model * pyl_model_load(pyl_options * options, const char * path) {
+llama_model * pyl_model_load(pyl_options * options, const char * path, bool is_trial) {
     return pyl::guarded(static_cast<llama_model *>(nullptr), [&] {
         auto & params    = options->params;
         auto   mparams   = common_model_params_to_llama(params);
         options->cparams = common_context_params_to_llama(params);
-        if (params.fit_params) {
+        // Asked before each tensor.
+        mparams.progress_callback           = [](float, void * data) { return !is_cancelled(data); };
+        mparams.progress_callback_user_data = options;
+        if (is_trial) {
+            mparams.no_alloc  = true;
+            mparams.load_mode = LLAMA_LOAD_MODE_NONE;
+        } else if (params.fit_params) {
             common_fit_params(
                 path, &mparams, &options->cparams, params.tensor_split, params.tensor_buft_overrides.data(),
                 params.fit_params_target.data(), params.fit_params_min_ctx, nullptr, GGML_LOG_LEVEL_ERROR);
         }
+        check_cancelled(options);
         pyl::tune_host_memory();
         llama_model * model = llama_model_load_from_file(path, mparams);
         if (model == nullptr) {
+            check_cancelled(options);
             throw std::runtime_error("llama_model_load_from_file refused the file");
         }
-        options->is_loaded = true;
+        options->is_loaded = !is_trial;
         return model;
     });
+}
+
+void pyl_model_free(llama_model * model) {
+    llama_model_free(model);
+#if defined(__GLIBC__)
+    // A vocabulary is a hundred thousand small blocks, and those of a thread that loads a model lie
+    // between blocks that stay: the library would keep them all for the next one that asks.
+    malloc_trim(0);
+#endif
 }
 
 llama_context * pyl_context_new(
@@ -64,6 +95,7 @@ llama_context * pyl_context_new(
         cparams.n_outputs_max       = embeddings ? 0 : pyl_n_outputs_max(model, cparams.n_seq_max) + n_draft_rows;
         cparams.abort_callback      = abort_callback;
         cparams.abort_callback_data = abort_data;
+        check_cancelled(options);
         llama_context_ptr ctx(llama_init_from_model(model, cparams));
         if (ctx == nullptr) {
             throw std::runtime_error("llama_init_from_model refused the parameters");
@@ -74,8 +106,11 @@ llama_context * pyl_context_new(
         }
         pyl_threads_attach(*threads, ctx.get());
         if (options->params.warmup && !llama_model_has_encoder(model)) {
+            llama_set_abort_callback(ctx.get(), is_cancelled, options);
             warm_up(ctx.get(), model);
+            llama_set_abort_callback(ctx.get(), abort_callback, abort_data);
         }
+        check_cancelled(options);
         return ctx.release();
     });
 }

@@ -140,6 +140,10 @@ void pyl_options_free(pyl_options * options) {
     delete options;
 }
 
+void pyl_options_cancel(pyl_options * options) {
+    options->is_cancelled = true;
+}
+
 bool pyl_options_set(pyl_options * options, const char * arg, const char * value, const char * value2) {
     return pyl::guarded(false, [&] {
         const std::string name        = arg;

@@ -5,6 +5,8 @@
 #include "arg.h"
 #include "common.h"
 
+#include <atomic>
+
 struct pyl_options {
     common_params         params;
     common_params_context context;
@@ -16,4 +18,5 @@ struct pyl_options {
 
     llama_context_params cparams{};
     bool                 is_loaded = false;
+    std::atomic<bool>    is_cancelled{ false };
 };

@@ -1,7 +1,6 @@
 #include "bridge.h"
 #include "guard.h"
 #include "options.h"
-#include "process.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -55,9 +54,9 @@ pool_ptr make_pool(const common_cpu_params & params, int n_threads, bool is_paus
 }  // namespace
 
 struct pyl_threads {
-    const int process = pyl::process_id();
-    pool_ptr  many;  // for several tokens at once; null where the other pool has as many threads
-    pool_ptr  one;   // for one token
+    const int32_t process = pyl_process_id();
+    pool_ptr      many;  // for several tokens at once; null where the other pool has as many threads
+    pool_ptr      one;   // for one token
 };
 
 pyl_threads * pyl_threads_new(const pyl_options * options, int32_t n_threads, int32_t n_threads_batch) {
@@ -79,7 +78,7 @@ void pyl_threads_attach(const pyl_threads * threads, llama_context * ctx) {
 
 void pyl_threads_free(pyl_threads * threads) {
     // A forked process has no such threads, and would wait for them for ever.
-    if (threads != nullptr && threads->process == pyl::process_id()) {
+    if (threads != nullptr && threads->process == pyl_process_id()) {
         delete threads;
     }
 }

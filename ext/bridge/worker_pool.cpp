@@ -1,7 +1,6 @@
 #include "worker_pool.h"
 
 #include "guard.h"
-#include "process.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -15,7 +14,7 @@ constexpr int MAX_THREADS = 64;
 
 }  // namespace
 
-worker_pool::worker_pool(int n_threads) : process_(process_id()) {
+worker_pool::worker_pool(int n_threads) : process_(pyl_process_id()) {
     const int n_started = std::min(n_threads, MAX_THREADS) - 1;
     try {
         for (int i = 0; i < n_started; ++i) {
@@ -38,7 +37,7 @@ worker_pool::~worker_pool() {
 }
 
 bool worker_pool::is_forked() const {
-    return process_ != process_id();
+    return process_ != pyl_process_id();
 }
 
 void worker_pool::run(size_t n, const std::function<void(size_t)> & work) {

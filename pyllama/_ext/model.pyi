@@ -14,7 +14,9 @@ class Model:
 
     Args:
         path: the GGUF file; of a model in several parts, the first.
-        options: finished by this call, if they are not yet.
+        options: finished by this call, if they are not yet; cancelling them ends the load.
+        is_trial: read all but the weights' values: whether the file can be loaded, at little cost.
+            There can be no context of it.
 
     Raises:
         ConfigError: the options contradict each other.
@@ -24,7 +26,9 @@ class Model:
     Source: ``llama_model_load_from_file``.
     """
 
-    def __new__(cls, path: str | PathLike[str], options: Options) -> Model: ...
+    def __new__(
+        cls, path: str | PathLike[str], options: Options, *, is_trial: bool = False
+    ) -> Model: ...
     @property
     def path(self) -> str:
         """The file that was loaded."""

@@ -45,6 +45,12 @@ class Options:
             ConfigError: the values contradict each other.
         """
 
+    def cancel(self) -> None:
+        """Let a load, or the making of a context, that uses these options fail soon.
+
+        Source: ``llama_model_params.progress_callback``, ``llama_set_abort_callback``.
+        """
+
     def values(self) -> dict[str, Any]:
         """Return the values that pyllama reads back, the sampling ones under ``sampling``."""
 

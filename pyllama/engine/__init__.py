@@ -1,10 +1,18 @@
 """The thread that owns the context: loader, runner, streams, loop."""
 
+from pyllama.engine.admission import EngineState
 from pyllama.engine.assemble import make_runner, start_engine
 from pyllama.engine.embedder import Embedder, EmbeddingJob
-from pyllama.engine.engine import Engine, EngineState
+from pyllama.engine.engine import Engine
 from pyllama.engine.host_memory import cache_bytes
-from pyllama.engine.loader import LoadedModel, another, can_offload, device_names, load
+from pyllama.engine.loader import (
+    LoadedModel,
+    another,
+    can_offload,
+    check,
+    device_names,
+    load,
+)
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
 from pyllama.engine.stream import Failed, StreamEvent, TokenStream
@@ -23,6 +31,7 @@ __all__ = [
     "another",
     "cache_bytes",
     "can_offload",
+    "check",
     "device_names",
     "load",
     "make_runner",

@@ -8,7 +8,8 @@ from array import array
 from typing import TYPE_CHECKING
 
 from pyllama.engine.embedding_context import EmbeddingContext, Pooling
-from pyllama.errors import Cancelled, EngineError, NativeError
+from pyllama.errors import Cancelled, ModelClosed, NativeError
+from pyllama.interruptible import interruptible
 from pyllama.sched import Lot, Packer
 
 if TYPE_CHECKING:
@@ -100,11 +101,10 @@ class Embedder:
     """
 
     def __init__(self, make: Callable[[], EmbeddingContext], *, step_s: float) -> None:
-        self._make = make
+        self._make: Callable[[], EmbeddingContext] | None = make
         self._step_s = step_s
         self._lock = threading.Lock()
         self._context: EmbeddingContext | None = None
-        self._is_closed = False
         # The rest is the engine thread's.
         self._packer: Packer | None = None
         self._jobs: dict[Lot, EmbeddingJob] = {}
@@ -117,11 +117,15 @@ class Embedder:
 
         Raises:
             ModelLoadError: llama.cpp refuses it, or memory ran out.
-            EngineError: the engine has stopped.
+            ModelClosed: the engine has ended.
         """
+        # The first one takes a while; it stays for the next who asks where this one is interrupted.
+        return self._context or interruptible(lambda _: self._open(), lambda _: None)
+
+    def _open(self) -> EmbeddingContext:
         with self._lock:
-            if self._is_closed:
-                raise EngineError("the engine has stopped")
+            if self._make is None:
+                raise ModelClosed("the model was closed")
             if self._context is None:
                 self._context = self._make()
             return self._context
@@ -196,10 +200,11 @@ class Embedder:
         return pieces, over, duration_s
 
     def close(self) -> None:
-        """Free the context; nobody can make another."""
+        """Free the context, and forget how to make another."""
         with self._lock:
-            self._is_closed = True
+            self._make = None
             context, self._context = self._context, None
+        self._packer = None
         if context is not None:
             context.close()
 

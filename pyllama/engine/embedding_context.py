@@ -107,7 +107,7 @@ class EmbeddingContext:
     def _decode(self) -> None:
         status = self._context.decode(self._batch)
         if status == DECODE_ABORTED:
-            raise Cancelled("the server shut down before the answer was complete")
+            raise Cancelled("the model was closed before the answer was complete")
         if status != DECODE_OK:
             raise NativeError("llama_decode", "no KV cells")
 

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyllama.engine.admission import Admission
+from pyllama.engine.idle_runner import IdleRunner
 from pyllama.engine.meter import Meter
 from pyllama.engine.stream import Failed
 from pyllama.engine.ticket import Ticket
-from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
+from pyllama.errors import Cancelled, EngineError, NativeError
 from pyllama.results import QueuePlace
-from pyllama.sched import BatchPlan, Finished
+from pyllama.sched import BatchPlan, Finished, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyllama.engine.admission import EngineState
     from pyllama.engine.embedder import Embedder, EmbeddingJob
     from pyllama.engine.runner import Runner
     from pyllama.metrics import Metrics
-    from pyllama.sched import Event, Request, Scheduler, Sequence
+    from pyllama.sched import Event, Request, Sequence
 
 logger = logging.getLogger(__name__)
 
 # A step with more prompt tokens than this is worth interrupting when its client leaves.
 _LONG_STEP_TOKENS = 64
+_SHUT_DOWN = "the model was closed before the answer was complete"
 
 
-class EngineState(enum.Enum):
-    """What the engine takes."""
+class _Nowhere:
+    """The inbox of an engine that has ended: what comes late is dropped, and holds nothing."""
 
-    READY = "ready"
-    DRAINING = "draining"
-    DEAD = "dead"
+    def put(self, _message: object) -> None:
+        """Drop a message."""
 
 
 class Engine:
@@ -59,21 +61,19 @@ class Engine:
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
-        self._max_accepted = scheduler.limits.n_slots + max_queue
         self._scheduler = scheduler
         self._embedder = embedder
         self._on_stop = on_stop
         self._meter = Meter()
-        self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] | _Nowhere = (
+            self._messages
+        )
+        self._metrics: Metrics | None = None
         self._tickets: dict[Sequence, Ticket] = {}
-        self._lock = threading.Lock()
-        # In the order of their acceptance.
-        self._accepted: dict[Ticket | EmbeddingJob, None] = {}
-        self._state = EngineState.READY
+        self._admission = Admission(scheduler.limits.n_slots + max_queue)
         self._plan = BatchPlan()
         self._is_stopping = False
-        self._idle = threading.Event()
-        self._idle.set()
         self._thread = threading.Thread(target=self._main, name="pyllama-engine", daemon=True)
         self._thread.start()
 
@@ -82,12 +82,12 @@ class Engine:
     @property
     def state(self) -> EngineState:
         """Whether requests are taken."""
-        return self._state
+        return self._admission.state
 
     @property
     def max_accepted(self) -> int:
         """Requests that can be accepted at the same time."""
-        return self._max_accepted
+        return self._admission.max_accepted
 
     @property
     def n_busy(self) -> int:
@@ -97,15 +97,14 @@ class Engine:
     @property
     def n_waiting(self) -> int:
         """Accepted requests that have no slot yet."""
-        return max(len(self._accepted) - self.n_busy - self._embedder.n_jobs, 0)
+        return max(len(self._admission) - self.n_busy - self._embedder.n_jobs, 0)
 
     def place(self, ticket: Ticket) -> QueuePlace | None:
         """Return where a request waits, or None where it computes, has ended or is about to start.
 
         Counted at this moment, and never waits for the engine.
         """
-        with self._lock:
-            waiting = [held for held in self._accepted if isinstance(held, Ticket)]
+        waiting = [held for held in self._admission.accepted() if isinstance(held, Ticket)]
         waiting = [other for other in waiting if other.is_waiting]
         waiting = waiting[max(self._scheduler.limits.n_slots - self.n_busy, 0) :]
         if ticket not in waiting:
@@ -114,7 +113,11 @@ class Engine:
 
     def metrics(self) -> Metrics:
         """Return what was done so far."""
-        return self._meter.snapshot(self._scheduler, self.n_waiting)
+        return self._metrics or self._meter.snapshot(self._scheduler, self.n_waiting)
+
+    def check(self) -> None:
+        """Raise as :meth:`submit` where nobody computes any more, or not in this process."""
+        self._admission.check()
 
     def submit(self, request: Request, ring: Callable[[], None] | None = None) -> Ticket:
         """Accept a request; its events arrive on the ticket's stream. Returns at once.
@@ -126,7 +129,9 @@ class Engine:
         Raises:
             QueueFull: every slot is busy and the waiting queue is full.
             Draining: the engine is shutting down.
+            ModelClosed: the engine was closed.
             EngineError: the engine thread died.
+            Forked: it is in another process.
         """
         ticket = Ticket(request, ring)
         self._accept(self._add, ticket)
@@ -146,6 +151,8 @@ class Engine:
             ticket: the request's place.
             reason: what the metrics count it as.
         """
+        if not self._admission.process.is_here:
+            return
         ticket.abort_reason = reason
         ticket.stream.close()
         self._inbox.put((self._abort, ticket))
@@ -154,7 +161,8 @@ class Engine:
 
     def abort_job(self, job: EmbeddingJob) -> None:
         """End a request for embeddings wherever it stands; returns at once, idempotent."""
-        self._inbox.put((self._abort_embedding, job))
+        if self._admission.process.is_here:
+            self._inbox.put((self._abort_embedding, job))
 
     def drain(self, timeout_s: float) -> bool:
         """Take no new requests and wait for the accepted ones; end those left with Cancelled.
@@ -162,21 +170,23 @@ class Engine:
         Returns:
             Whether every request ended by itself.
         """
-        with self._lock:
-            if self._state is EngineState.READY:
-                self._state = EngineState.DRAINING
-        is_idle = self._idle.wait(timeout_s)
+        self._admission.process.check()
+        self._admission.drain()
+        is_idle = self._admission.wait(timeout_s)
         if not is_idle:
             self._inbox.put((self._abort_all, None))
             self._runner.interrupt()
-            self._idle.wait(5.0)
+            self._admission.wait(5.0)
         return is_idle
 
     def close(self) -> None:
-        """Stop the thread, ending every request with Cancelled; idempotent."""
-        with self._lock:
-            if self._state is not EngineState.DEAD:
-                self._state = EngineState.DRAINING
+        """Stop the thread, ending every request with Cancelled; idempotent.
+
+        In a forked process it does nothing: what would be stopped is not there.
+        """
+        if not self._admission.process.is_here:
+            return
+        self._admission.drain()
         self._inbox.put((self._stop, None))
         self._runner.interrupt()
         self._embedder.interrupt()
@@ -187,13 +197,10 @@ class Engine:
         """Compare the scheduler's ledger with the memory's own count, on the engine thread.
 
         Raises:
-            EngineError: they differ, or the engine did not answer in time.
+            EngineError: they differ, or the engine did not answer in time, or has ended.
         """
         answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        with self._lock:
-            if self._state is EngineState.DEAD:
-                raise EngineError("the engine has stopped")
-            self._inbox.put((self._check, answer))
+        self._admission.ask(lambda: self._inbox.put((self._check, answer)))
         try:
             error = answer.get(timeout=timeout_s)
         except queue.Empty:
@@ -202,19 +209,7 @@ class Engine:
             raise EngineError(str(error)) from error
 
     def _accept(self, handler: Callable[[Any], None], held: Ticket | EmbeddingJob) -> None:
-        with self._lock:
-            if self._state is EngineState.DEAD:
-                raise EngineError("the engine has stopped")
-            if self._state is EngineState.DRAINING:
-                raise Draining("the server is shutting down")
-            if len(self._accepted) >= self._max_accepted:
-                raise QueueFull(
-                    f"all slots are busy and {self._max_accepted} requests are accepted"
-                )
-            self._accepted[held] = None
-            self._idle.clear()
-            # Within the lock: once the state is DEAD nobody reads what comes later.
-            self._inbox.put((handler, held))
+        self._admission.admit(held, lambda: self._inbox.put((handler, held)))
 
     def _is_long_step_of(self, ticket: Ticket) -> bool:
         plan = self._plan
@@ -235,10 +230,19 @@ class Engine:
             logger.exception("the engine thread failed")
             self._die(EngineError(f"the engine failed: {error}"))
         else:
-            self._die(Cancelled("the engine was closed"))
+            self._die(Cancelled(_SHUT_DOWN))
         finally:
             self._embedder.close()
             self._on_stop()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what holds the model: who still holds the engine shall not keep that in memory."""
+        limits = self._scheduler.limits
+        self._metrics = self._meter.snapshot(self._scheduler, 0)
+        self._runner, self._scheduler = IdleRunner(limits), Scheduler(limits)
+        self._on_stop = lambda: None
+        self._plan = BatchPlan()
 
     def _drain_inbox(self) -> None:
         """Handle what other threads asked for; wait where there is nothing to compute."""
@@ -246,13 +250,15 @@ class Engine:
         self._runner.clear_interrupt()
         while not self._is_stopping:
             must_wait = not (self._scheduler.has_work or self._embedder.has_work)
-            if must_wait and self._inbox.empty():
+            if must_wait and self._messages.empty():
                 self._verify()
             try:
-                handler, argument = self._inbox.get(block=must_wait)
+                handler, argument = self._messages.get(block=must_wait)
             except queue.Empty:
                 return
             handler(argument)
+            # What waits for the next message holds none of an earlier one.
+            del handler, argument
 
     def _verify(self) -> None:
         """Compare the ledger with the memory while there is time; on a difference start afresh."""
@@ -300,12 +306,14 @@ class Engine:
 
     def _fail(self, plan: BatchPlan, error: NativeError) -> None:
         logger.error("a step failed: %s", error)
+        # Whoever keeps the error shall not keep what this step held.
+        error.__traceback__ = None
         for sequence in self._scheduler.fail(plan, time.monotonic()):
             self._end(self._tickets[sequence], error)
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.stream.is_closed:
-            self._release_place(ticket)
+            self._forget(ticket)
             return
         sequence = self._scheduler.add(ticket.request)
         ticket.sequence = sequence
@@ -333,9 +341,9 @@ class Engine:
     def _abort_all(self, _: None) -> None:
         for sequence, ticket in list(self._tickets.items()):
             self._scheduler.abort(sequence, time.monotonic())
-            self._end(ticket, Cancelled("the server shut down before the answer was complete"))
+            self._end(ticket, Cancelled(_SHUT_DOWN))
         for job in self._embedder.remove_all():
-            self._end_job(job, Cancelled("the server shut down before the answer was complete"))
+            self._end_job(job, Cancelled(_SHUT_DOWN))
 
     def _stop(self, _: None) -> None:
         self._is_stopping = True
@@ -360,20 +368,17 @@ class Engine:
     def _forget(self, ticket: Ticket) -> None:
         if ticket.sequence is not None:
             del self._tickets[ticket.sequence]
+        ticket.release()
         self._release_place(ticket)
 
     def _release_place(self, held: Ticket | EmbeddingJob) -> None:
-        with self._lock:
-            del self._accepted[held]
-            if not self._accepted:
-                self._idle.set()
+        self._admission.release(held)
 
     def _die(self, error: EngineError | Cancelled) -> None:
         """End every request: those that run, and those still in the inbox."""
-        with self._lock:
-            self._state = EngineState.DEAD
-        while not self._inbox.empty():
-            handler, argument = self._inbox.get_nowait()
+        self._admission.end(was_closed=isinstance(error, Cancelled), last=self._stop_reading)
+        while not self._messages.empty():
+            handler, argument = self._messages.get_nowait()
             if handler == self._add:
                 self._end(argument, error)
             elif handler == self._add_job:
@@ -384,3 +389,6 @@ class Engine:
             self._end(ticket, error)
         for job in self._embedder.remove_all():
             self._end_job(job, error)
+
+    def _stop_reading(self) -> None:
+        self._inbox = _Nowhere()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pyllama.engine.embedding_context import EmbeddingContext
+    from pyllama.interruptible import Cancellation
     from pyllama.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ _TRIAL_SIDE = 64
 # Sequence ids of a unified pool: each costs a row of logits in the output buffer.
 _MIN_POOL_IDS = 32
 _MAX_SEQ_IDS = 256
+_QUESTION = "Is it a text model?"
 _REMEDY = "Lower --ctx-size or --parallel if memory ran out."
 
 
@@ -67,8 +69,15 @@ class LoadedModel:
             self.context.close()
 
 
-def load(settings: Settings, path: Path) -> LoadedModel:
+def load(
+    settings: Settings, path: Path, cancellation: Cancellation | None = None
+) -> LoadedModel:
     """Load a model file and make its context, with what was tuned beneath the settings.
+
+    Args:
+        settings: the operator's.
+        path: the file.
+        cancellation: ends the load early, with ModelLoadError.
 
     Raises:
         ModelLoadError: the file is not a model that llama.cpp can load, or memory ran out.
@@ -77,17 +86,45 @@ def load(settings: Settings, path: Path) -> LoadedModel:
     hub.check_gguf(path)
     settings = with_tuned(settings, path)
     options = _options(settings)
+    if cancellation is not None:
+        cancellation.on_set(options.cancel)
     _settle_kernels(settings)
     with _NativeErrors() as errors:
         try:
             model = Model(str(path), options)
         except NativeError as error:
-            raise ModelLoadError(str(path), errors.last(error), "Is it a text model?") from error
+            raise ModelLoadError(str(path), errors.last(error), _QUESTION) from error
     loaded = _with_context(settings, model, options, path)
     if settings.mmproj is not None:
         loaded = _with_projector(loaded, settings.mmproj)
     logger.info("loaded %s in %.1f s", path, time.perf_counter() - start_s)
     return loaded
+
+
+def check(settings: Settings, path: Path) -> tuple[Model, Vocab]:
+    """Look at all of a model file but its weights' values, as a load of it would.
+
+    Returns:
+        The model, of which there can be no context, and its vocabulary.
+
+    Raises:
+        ModelLoadError: it could not be loaded.
+    """
+    hub.check_gguf(path)
+    if settings.mmproj is not None:
+        hub.check_gguf(hub.resolve(settings.mmproj))
+    with _NativeErrors() as errors:
+        try:
+            model = Model(str(path), _options(settings), is_trial=True)
+        except NativeError as error:
+            raise ModelLoadError(str(path), errors.last(error), _QUESTION) from error
+    _check_kind(model, path)
+    return model, Vocab(model)
+
+
+def _check_kind(model: Model, path: Path) -> None:
+    if model.is_diffusion:
+        raise ModelLoadError(str(path), "this model generates neither text nor embeddings.")
 
 
 def _settle_kernels(settings: Settings) -> None:
@@ -175,8 +212,7 @@ def _pool_options(settings: Settings) -> list[tuple[str, ...]]:
 
 
 def _with_context(settings: Settings, model: Model, options: Options, path: Path) -> LoadedModel:
-    if model.is_diffusion:
-        raise ModelLoadError(str(path), "this model generates neither text nor embeddings.")
+    _check_kind(model, path)
     n_ctx_seq = min(model.n_ctx_train, _DEFAULT_CTX_SEQ)
     n_draft_rows = settings.parallel * options.n_draft
     with _NativeErrors() as errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.engine.stream import TokenStream
@@ -24,6 +25,12 @@ class Ticket:
         self.abort_reason = "cancelled"
         # Set by the engine thread only.
         self.sequence: Sequence | None = None
+
+    def release(self) -> None:
+        """Drop what holds the model; the rest is for whoever reads what came of the request."""
+        self.request = replace(self.request, sampler=None, media=())
+        if self.sequence is not None:
+            self.sequence.request = self.request
 
     @property
     def is_waiting(self) -> bool:

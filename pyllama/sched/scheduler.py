@@ -59,8 +59,8 @@ class Scheduler:
         self.tier = RamTier(max_ram_bytes, can_trim=limits.can_trim, step_s=step_s)
         self.pool = SlotPool(limits, self.tier)
         self.running: list[Sequence] = []
-        self._budget = PrefillBudget(limits, step_s)
-        self._placer = Placer(limits, self.pool, lambda: self._budget.token_s)
+        self._budget = budget = PrefillBudget(limits, step_s)
+        self._placer = Placer(limits, self.pool, lambda: budget.token_s)
         self._drafter = drafter or NoDrafter()
         self._media = MediaTurns(step_s / 4)
         self._events: list[Event] = []

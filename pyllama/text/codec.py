@@ -53,19 +53,14 @@ class TextCodec:
             n_ctx=loaded.limits.n_ctx_seq,
             fetcher=fetcher,
         )
-        chats = ChatPrompts(
-            model,
-            vocab,
-            template=settings.chat_template,
-            use_jinja=settings.use_jinja,
-            template_kwargs=settings.template_kwargs,
-            reasoning=Reasoning(
-                format=settings.reasoning_format,
-                budget=settings.reasoning_budget,
-                message=settings.reasoning_budget_message,
-            ),
-        )
+        chats = _chats(model, vocab, settings)
         return cls(model, vocab, TextPrompts(vocab), chats, media, vocab.pieces())
+
+    @staticmethod
+    def check(model: Model, vocab: Vocab, settings: Settings) -> None:
+        """Read the template and the vocabulary of a model, and keep nothing of them."""
+        _chats(model, vocab, settings)
+        vocab.pieces()
 
     def chat(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions) -> Prompt:
         """Render a chat and tokenise it, its media too."""
@@ -96,3 +91,18 @@ class TextCodec:
         }
         detokenizer = Detokenizer(self.pieces, preserved)
         return AnswerReader(detokenizer, stops, AnswerParser(prompt.output))
+
+
+def _chats(model: Model, vocab: Vocab, settings: Settings) -> ChatPrompts:
+    return ChatPrompts(
+        model,
+        vocab,
+        template=settings.chat_template,
+        use_jinja=settings.use_jinja,
+        template_kwargs=settings.template_kwargs,
+        reasoning=Reasoning(
+            format=settings.reasoning_format,
+            budget=settings.reasoning_budget,
+            message=settings.reasoning_budget_message,
+        ),
+    )

@@ -90,7 +90,7 @@ def test_submissions_race_with_close(room: Room, _attempt: int) -> None:
         room.engine.close()
     for ticket in accepted.result():
         assert isinstance(ticket.stream.get(LONG_S)[-1], (Finished, Failed))
-    assert not room.engine._accepted
+    assert not room.engine._admission.accepted()
 
 
 def test_a_late_submission_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_late_submission_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPat
 
     class Inbox(queue.SimpleQueue[Any]):
         def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
-            has_lock.append(room.engine._lock.locked())
+            has_lock.append(room.engine._admission._lock.locked())
             inbox.put(item)
 
     has_lock: list[bool] = []
@@ -122,6 +122,6 @@ def test_a_dead_engine_ends_every_stream(make: Callable[..., Room]) -> None:
     room.engine._thread.join(LONG_S)
     with pytest.raises(EngineError):
         room.engine.submit(request())
-    with pytest.raises(EngineError, match="stopped"):
+    with pytest.raises(EngineError, match="failed"):
         room.engine.check_integrity()
     assert room.engine.drain(LONG_S) is True

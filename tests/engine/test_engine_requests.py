@@ -70,7 +70,7 @@ def test_a_waiting_request_is_aborted(make: Callable[..., Room]) -> None:
     room.engine.abort(waiting)
     room.runner.gate.set()
     answer(first)
-    until(lambda: not room.engine._accepted)
+    until(lambda: not room.engine._admission.accepted())
     assert waiting.sequence is None, "it was aborted before the engine took it in"
 
 
@@ -83,7 +83,7 @@ def test_a_request_that_was_taken_in_and_waits_is_aborted(make: Callable[..., Ro
     until(lambda: waiting.sequence is not None)
     room.engine.abort(waiting)
     room.engine.abort(first)
-    until(lambda: not room.engine._accepted)
+    until(lambda: not room.engine._admission.accepted())
     assert waiting.stream.get(0) == []
 
 
@@ -224,7 +224,7 @@ def test_a_question_to_a_dying_engine_is_answered(room: Room) -> None:
     room.engine._inbox.put((room.engine._stop, None))
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: room.engine._inbox.qsize() == 2)
+    until(lambda: room.engine._messages.qsize() == 2)
     start_s = time.monotonic()
     room.engine.close()
     thread.join(LONG_S)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyllama._ext import backend
+from tests.ext.native import load
 
 
 def test_the_cpu_is_a_device() -> None:
@@ -82,3 +85,41 @@ def test_nothing_is_written_to_the_terminal(loaded: subprocess.CompletedProcess[
     """Neither stdout nor stderr sees a byte of it."""
     assert loaded.stdout == ""
     assert loaded.stderr == ""
+
+
+class Interrupting(logging.Handler):
+    """Sends this process a signal in the middle of a log line of llama.cpp."""
+
+    n_sent = 0
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        if not self.n_sent:
+            self.n_sent += 1
+            signal.raise_signal(signal.SIGUSR1)
+
+
+class Alarm(Exception):
+    """What the signal's handler raises."""
+
+
+def ring(_number: int, _frame: object) -> None:
+    raise Alarm
+
+
+def test_a_signal_in_a_log_line_is_not_lost(model_path: Path) -> None:
+    """What its handler raises cannot pass through native code; it is raised right after it."""
+    logger, handler = logging.getLogger("pyllama.native"), Interrupting(logging.DEBUG)
+    level, before = logger.level, signal.signal(signal.SIGUSR1, ring)
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(Alarm):
+            load(model_path)
+            # The next instructions of Python's: one of them raises.
+            for _ in range(1000):
+                pass
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        signal.signal(signal.SIGUSR1, before)
+    assert handler.n_sent == 1

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pyllama._ext.context import Context
 from pyllama._ext.model import Model
 from pyllama._ext.options import Options
+from pyllama._ext.vocab import Vocab
+from pyllama.errors import NativeError
+from tests.support.memory import resident_bytes
 
 
 def test_metadata_is_the_header_of_the_file(model: Model) -> None:
@@ -56,3 +60,33 @@ def test_options_that_are_no_options_are_refused(model_path: Path) -> None:
     """None is not taken for the defaults."""
     with pytest.raises(TypeError):
         Model(model_path, None)  # type: ignore[arg-type]
+
+
+def test_a_trial_reads_all_but_the_weights(model: Model, model_path: Path) -> None:
+    """Facts and vocabulary are those of the model; its weights take no memory."""
+    n_before = resident_bytes("RssAnon")
+    trial = Model(model_path, Options(), is_trial=True)
+    assert resident_bytes("RssAnon") - n_before < 0.5 * model.size_bytes
+    assert trial.metadata() == model.metadata()
+    assert trial.n_params == model.n_params
+    assert Vocab(trial).tokenize("a b c") == Vocab(model).tokenize("a b c")
+
+
+def test_a_trial_finds_what_a_load_would(model_path: Path, tmp_path: Path) -> None:
+    """A tensor that is not there, and an architecture that nobody knows."""
+    data = model_path.read_bytes()
+    for name, other in ((b"blk.3.ffn_up.weight", b"blk.3.ffn_xx.weight"), (b"llama", b"lxxxx")):
+        path = tmp_path / "other.gguf"
+        path.write_bytes(data.replace(name, other))
+        with pytest.raises(NativeError):
+            Model(path, Options(), is_trial=True)
+
+
+def test_cancelled_options_load_nothing(model: Model, model_path: Path) -> None:
+    """A load and a context by them fail, and say why."""
+    options = Options()
+    options.cancel()
+    with pytest.raises(NativeError, match="cancelled"):
+        Model(model_path, options)
+    with pytest.raises(NativeError, match="cancelled"):
+        Context(model, 512, options)

@@ -20,8 +20,9 @@ class Health:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer from state that is at hand; never waits for the engine."""
-        status = self._host.get().status()
-        if status.state == "dead":
+        llm = self._host.get()
+        # One that was replaced in this moment is dead as well.
+        if llm.status().state == "dead" and self._host.get() is llm:
             raise EngineError("the engine has failed; restart the server")
         resp.media = {"status": "ok"}
 
