@@ -62,10 +62,12 @@ _KINDS = {
 
 cdef extern from "Python.h":
     int Py_AddPendingCall(int (*function)(void *) except -1, void * argument)
+    unsigned long PyThread_get_thread_ident()
 
 
 # What signal handlers raised in the middle of log lines, to be raised again.
 _interruptions = collections.deque()
+cdef unsigned long _main_thread = threading.main_thread().ident
 
 
 cdef int _interrupt(void * unused) except -1:
@@ -75,6 +77,10 @@ cdef int _interrupt(void * unused) except -1:
 cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noexcept with gil:
     # Called from any thread of llama.cpp; nothing may escape into C.
     global _last_level
+    is_main = PyThread_get_thread_ident() == _main_thread
+    if is_main and _interruptions:
+        # It would be raised here once more, and might be taken for a fault of a log's handler.
+        return
     try:
         if level != GGML_LOG_LEVEL_CONT:
             _last_level = _LEVELS.get(level, logging.DEBUG)
@@ -85,7 +91,7 @@ cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noe
     except BaseException as error:  # noqa: B036
         # Python runs the handlers of signals between any two of its instructions on the main thread,
         # those above among them: a Ctrl-C that was lost here would never be heard of again.
-        if threading.current_thread() is threading.main_thread():
+        if is_main:
             _interruptions.append(error)
             Py_AddPendingCall(_interrupt, NULL)
 

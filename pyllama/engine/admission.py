@@ -73,9 +73,7 @@ class Admission:
             if self.state is EngineState.DRAINING:
                 raise Draining("no new requests are taken: the model is being closed")
             if len(self._accepted) >= self.max_accepted:
-                raise QueueFull(
-                    f"all slots are busy and {self.max_accepted} requests are accepted"
-                )
+                raise QueueFull(f"all slots are busy and {self.max_accepted} requests are accepted")
             self._accepted[held] = None
             self._idle.clear()
             announce()

@@ -69,9 +69,7 @@ class LoadedModel:
             self.context.close()
 
 
-def load(
-    settings: Settings, path: Path, cancellation: Cancellation | None = None
-) -> LoadedModel:
+def load(settings: Settings, path: Path, cancellation: Cancellation | None = None) -> LoadedModel:
     """Load a model file and make its context, with what was tuned beneath the settings.
 
     Args:

@@ -134,9 +134,7 @@ def test_waiting_for_an_answer_is_left(model_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "batch"])
-def test_commands_are_left_while_they_load(
-    model_path: Path, tmp_path: Path, command: str
-) -> None:
+def test_commands_are_left_while_they_load(model_path: Path, tmp_path: Path, command: str) -> None:
     """130, as a shell has it, and no traceback."""
     lines = tmp_path / "in.jsonl"
     lines.write_text('{"prompt": "Once"}\n', "utf-8")

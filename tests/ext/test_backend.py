@@ -106,6 +106,13 @@ def ring(_number: int, _frame: object) -> None:
     raise Alarm
 
 
+def load_and_go_on(model_path: Path) -> None:
+    load(model_path)
+    # One of the next instructions raises.
+    for _ in range(1000):
+        pass
+
+
 def test_a_signal_in_a_log_line_is_not_lost(model_path: Path) -> None:
     """What its handler raises cannot pass through native code; it is raised right after it."""
     logger, handler = logging.getLogger("pyllama.native"), Interrupting(logging.DEBUG)
@@ -114,10 +121,7 @@ def test_a_signal_in_a_log_line_is_not_lost(model_path: Path) -> None:
     logger.addHandler(handler)
     try:
         with pytest.raises(Alarm):
-            load(model_path)
-            # The next instructions of Python's: one of them raises.
-            for _ in range(1000):
-                pass
+            load_and_go_on(model_path)
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
