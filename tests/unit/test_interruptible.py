@@ -35,6 +35,16 @@ def alarm() -> Iterator[Callable[[], None]]:
     signal.signal(signal.SIGUSR1, before)
 
 
+def rung_after(event: threading.Event, alarm: Callable[[], None]) -> threading.Thread:
+    def wait() -> None:
+        if event.wait(LONG_S):
+            alarm()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def never(_: object) -> None:
     raise AssertionError("nothing is to be discarded")
 
@@ -87,8 +97,7 @@ def test_a_handler_s_exception_arrives_at_once(alarm: Callable[[], None]) -> Non
         assert told.wait(LONG_S)
         return 7
 
-    waker = threading.Thread(target=lambda: began.wait(LONG_S) and alarm())
-    waker.start()
+    waker = rung_after(began, alarm)
     with pytest.raises(Alarm):
         interruptible(work, lambda _: discarded.set())
     waker.join(LONG_S)
@@ -104,8 +113,7 @@ def test_work_that_does_not_end_holds_nobody_up(alarm: Callable[[], None]) -> No
         assert gate.wait(3 * LONG_S)
         return 7
 
-    waker = threading.Thread(target=lambda: began.wait(LONG_S) and alarm())
-    waker.start()
+    waker = rung_after(began, alarm)
     start_s = time.monotonic()
     with pytest.raises(Alarm):
         interruptible(work, lambda _: discarded.set())

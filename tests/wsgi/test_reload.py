@@ -18,7 +18,7 @@ from wsgi.host import Host
 
 FOLDER = "/srv/secret place/models"
 FILE = f"{FOLDER}/model.gguf"
-ROUTES = {
+ROUTES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": HI,
     "/v1/completions": {"prompt": "Hi"},
     "/v1/messages": {**HI, "max_tokens": 9},
