@@ -219,7 +219,7 @@ def test_a_lost_server_is_told_and_tried_again(
         chat.write("Say one word.")
     trouble = chat.last_answer.locator(".trouble")
     # A server that is told to stop may get to say so.
-    said = "The connection to the server was lost.|the engine was closed"
+    said = "The connection to the server was lost.|the model was closed"
     expect(trouble).to_contain_text(re.compile(said))
     expect(page.locator("#banner")).to_contain_text("No connection to the server.")
     with Server(*arguments, environ=server_environ, port=port) as server:
