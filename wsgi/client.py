@@ -38,12 +38,15 @@ class ClientWatch:
         if self._socket is None:
             return False
         try:
+            # A socket with a timeout would wait for it, whatever the flags say.
+            if not self._has_news():
+                return False
             # The method of the base class: an SSLSocket's own recv refuses flags, and its
             # decrypted stream would have to be read to learn the same thing.
             waiting = socket.socket.recv(self._socket, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:
+        except (OSError, ValueError):  # the latter where it was closed here
             return True
         return not waiting or self._hung_up()
 
@@ -51,6 +54,11 @@ class ClientWatch:
         """Raise :class:`ClientGone` if the client closed the connection."""
         if self.gone():
             raise ClientGone
+
+    def _has_news(self) -> bool:
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(0))
 
     def _hung_up(self) -> bool:
         """Look past unread bytes, such as a TLS close alert or a pipelined request."""

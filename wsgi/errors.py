@@ -40,12 +40,13 @@ from pyllama.errors import (
 
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
+from .connections.errors import ConnectionsFull, RequestTooSlow, SpoolFull
 from .disk import foreseen
+from .file_names import without_folders
 from .host import RETRY_AFTER_S, LoadFailed
 from .ollama.errors import is_ollama, ollama_error
 from .ollama.names import ModelNotServed
 from .origins import ForeignOrigin
-from .paths import without_folders
 from .responses.store import NotStored
 from .webui.errors import UnknownSession, UnknownUpload, is_webui, webui_error
 
@@ -73,6 +74,9 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     Disabled: (501, "not_supported_error"),
     InvalidResponse: (422, "invalid_response_error"),
     CapacityError: (503, "unavailable_error"),
+    RequestTooSlow: (408, "timeout_error"),
+    ConnectionsFull: (503, "unavailable_error"),
+    SpoolFull: (507, "insufficient_storage_error"),
     QueueFull: (429, "rate_limit_error"),
     NotReady: (503, "unavailable_error"),
     Draining: (503, "unavailable_error"),
@@ -184,6 +188,11 @@ _SHAPES: Mapping[str, Callable[[ErrorInfo], dict[str, Any]]] = {
 }
 
 
+def error_body(path: str, info: ErrorInfo) -> bytes:
+    """Return the body of an error on a path."""
+    return orjson.dumps(_SHAPES[dialect_of(path)](info))
+
+
 def install(app: falcon.App[Any, Any]) -> None:
     """Make an application answer every error in the shape of its route."""
     app.add_error_handler(Exception, _handle)
@@ -198,7 +207,7 @@ def _handle(
     info = describe(exc)
     resp.status = info.status
     resp.set_headers(dict(info.headers))
-    resp.data = _body(req, info)
+    resp.data = error_body(req.path, info)
     resp.content_type = falcon.MEDIA_JSON
 
 
@@ -207,12 +216,8 @@ def _serialize(req: falcon.Request, resp: falcon.Response, exc: falcon.HTTPError
     other = "invalid_request_error" if status < _FIRST_SERVER_ERROR else "server_error"
     kind = _HTTP_TYPES.get(status, other)
     info = ErrorInfo(status=status, type=kind, message=_http_message(req, exc))
-    resp.data = _body(req, info)
+    resp.data = error_body(req.path, info)
     resp.content_type = falcon.MEDIA_JSON
-
-
-def _body(req: falcon.Request, info: ErrorInfo) -> bytes:
-    return orjson.dumps(_SHAPES[dialect_of(req.path)](info))
 
 
 def _http_message(req: falcon.Request, exc: falcon.HTTPError) -> str:

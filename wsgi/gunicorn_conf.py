@@ -82,11 +82,11 @@ def _address(host: str, port: int) -> str:
 _settings = _read_settings()
 
 bind = [_address(host.strip(), _settings.port) for host in _settings.host.split(",")]
-worker_class = "wsgi.worker.Worker"  # gthread, but for the way it ends
+worker_class = "wsgi.worker.Worker"  # gthread, but for the way it reads and the way it ends
 workers = 1
 threads = _settings.parallel + _settings.max_queue + _SPARE_THREADS
-# gthread keeps idle connections open only as far as these exceed the threads.
-worker_connections = max(1000, 2 * threads)
+# As far as the process may open files; requests that run or wait have theirs in any case.
+worker_connections = max(_settings.max_connections, 2 * threads)
 timeout = 0  # a worker thread that waits for tokens is not a worker that hangs
 graceful_timeout = max(1, math.ceil(_settings.drain_s))
 keepalive = 30

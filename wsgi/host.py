@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pyllama.errors import Draining, EngineError, NotReady, PyllamaError, Unsupported
 
-from .paths import without_folders
+from .file_names import without_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable

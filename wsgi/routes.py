@@ -42,6 +42,7 @@ from .openai.parse_completion import COMPLETION_FIELDS
 from .openapi import Document, OpenApi
 from .operations import Operation, Route, counts, generates, reads, uploads_a_file
 from .page.routes import page_routes
+from .paths import HEALTH, METRICS, UPLOAD
 from .responses.parse import INPUT_TOKENS_FIELDS, RESPONSES_FIELDS
 from .responses.responses import Responses
 from .webui.api_chat import ApiChat
@@ -272,7 +273,7 @@ def _webui(host: Host) -> tuple[Route, ...]:
         ("/api/queue/status", QueueStatus(host), None, queue),
         ("/api/models", ModelList(host), None, {"GET": models}),
         ("/api/models/load", ModelLoad(host), None, load),
-        ("/api/upload", UploadEndpoint(host, uploads), None, upload),
+        (UPLOAD, UploadEndpoint(host, uploads), None, upload),
         ("/api/render", Render(), None, render),
     )
     return tuple(
@@ -289,13 +290,13 @@ def _server(host: Host) -> tuple[Route, ...]:
     )
     return (
         Route(
-            paths=("/health", "/v1/health"),
+            paths=HEALTH,
             tag=_SERVER,
             resource=Health(host),
             operations=reads("Whether requests are taken", "native.health"),
         ),
         Route(
-            paths=("/metrics",),
+            paths=METRICS,
             tag=_SERVER,
             resource=MetricsEndpoint(host),
             operations={"GET": metrics},

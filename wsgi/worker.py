@@ -1,4 +1,8 @@
-"""gunicorn's threaded worker, made to end at once when it is told to, and with a pump.
+"""gunicorn's threaded worker with a loop that reads requests, a pump, and an end at once.
+
+gunicorn's own loop gives each connection to a thread, which then waits for the request: as many
+clients that send nothing as there are threads stop it. Here the loop reads, and a thread gets what
+is whole; what is in the request is for gunicorn's parser to say all the same.
 
 gunicorn's own handler of SIGINT and SIGQUIT shuts the thread pool down and raises SystemExit, in
 the middle of whatever the main thread does. Where that is ``ThreadPoolExecutor.submit``, it waits
@@ -12,11 +16,14 @@ import gc
 import os
 import selectors
 import signal
+import sys
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
+from .connections.front import Front
 from .pump import Pump
 from .wire import Wire
 
@@ -24,8 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
     from types import FrameType
 
+    from .connections.connection import Connection
+
 _ROUND_S = 1.0
 """The longest that a round of the loop waits, seconds: then it looks for its master."""
+_SWEEP_S = 0.25
+"""The same while there are deadlines."""
 _END_S = 5.0
 """How long the worker's end may take, seconds."""
 
@@ -34,6 +45,7 @@ class Worker(ThreadWorker):
     """A threaded worker with a pump, whose signal handlers take no lock and raise nothing."""
 
     _is_told_to_quit = False
+    _front: Front
 
     def load_wsgi(self) -> None:
         """Load the application; each of its requests finds the pump, and its connection."""
@@ -67,14 +79,29 @@ class Worker(ThreadWorker):
         # Python writes to this pipe when a signal arrives, so the loop need not be woken by a
         # handler.
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, _drain)
+        self.poller.register(
+            self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks
+        )
+        # That a connection may stay open is for the front to say.
+        self.max_keepalived = sys.maxsize
+        self._front = Front(self)
         try:
-            super().run()
+            self._serve()
+            self._end()
         finally:
             _bound_the_end()
             # The end is on its way. A handler of Python's would give way to the system's default
             # while the interpreter ends; that nobody listens stays as it is.
             for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+
+    def accept(self, listener: Any) -> None:
+        """Take what waits to be accepted."""
+        self._front.accept(listener)
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        """Answer a request; on a thread of its own."""
+        return self._front.bounded(conn, lambda: bool(super(Worker, self).handle_request(req, conn)))
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Do a round of the loop; the last one where a signal said so, or the master is gone.
@@ -90,9 +117,34 @@ class Worker(ThreadWorker):
         if not self.is_parent_alive():
             self._quit()
 
+    def _serve(self) -> None:
+        self.set_accept_enabled(True)
+        while self.alive:
+            self.notify()
+            self._round()
+        self._front.stop()
+
+    def _end(self) -> None:
+        """Let the requests that run end, those of clients that are about to send one included."""
+        deadline_s = time.monotonic() + self.cfg.graceful_timeout
+        while self._front.n_open and time.monotonic() < deadline_s:
+            self.notify()
+            self._round()
+        self._front.close()
+        self.tpool.shutdown(wait=False)
+        self.poller.close()
+        self.method_queue.close()
+        for listener in self.sockets:
+            listener.close()
+
+    def _round(self) -> None:
+        self.wait_for_and_dispatch_events(_SWEEP_S if self._front.is_watching else _ROUND_S)
+        self._front.look()
+
     def _quit(self) -> NoReturn:
         self.alive = False
         self.cfg.worker_int(self)
+        self._front.close()
         self.tpool.shutdown(wait=False, cancel_futures=True)
         raise SystemExit(0)
 

@@ -83,6 +83,24 @@ OWN = {
             help="seconds that running answers get on shutdown (default: 30)",
         ),
         OwnOption(
+            name="max_connections",
+            convert=int,
+            help="connections that are open, as far as the process may open files; beyond it the "
+            "one goes that waited longest for a request (default: 1000)",
+        ),
+        OwnOption(
+            name="max_unfinished",
+            convert=int,
+            help="connections of one client address whose request is not whole; beyond it the "
+            "oldest of them goes (default: 0, a quarter of --max-connections)",
+        ),
+        OwnOption(
+            name="read_timeout_s",
+            convert=float,
+            help="seconds for the head of a request, and for its body beside 8 KiB/s of it; then "
+            "408 (default: 20)",
+        ),
+        OwnOption(
             name="log_prompts",
             convert=_boolean,
             help="on: the text of each prompt appears in the log (default: off)",

@@ -40,6 +40,14 @@ class Settings:
     """Time that a server takes at most to make a prompt of a request, seconds; beyond it 413."""
     drain_s: float = 30.0
     """Time that running answers get to finish on shutdown, seconds."""
+    max_connections: int = 1000
+    """Connections that the server holds open, as far as the process may open files. Beyond that
+    the one goes that waited longest for a request."""
+    max_unfinished: int = 0
+    """Connections of one client address whose request is not whole; its oldest one goes beyond
+    that. 0 takes a quarter of the connections."""
+    read_timeout_s: float = 20.0
+    """Time for the head of a request, and for its body beside 8 KiB/s of it, seconds; then 408."""
     log_prompts: bool = False
     """Log the text of each prompt. Off: no text of a user reaches the log."""
     media_urls: bool = False
@@ -97,6 +105,9 @@ class Settings:
             raise ConfigError("--pooling rank is for ranking, which pyllama does not do")
         _within("drain_s", self.drain_s, 0, 86_400)
         _within("prepare_s", self.prepare_s, 1, 86_400)
+        _within("max_connections", self.max_connections, 1, 1_000_000)
+        _within("max_unfinished", self.max_unfinished, 0, 1_000_000)
+        _within("read_timeout_s", self.read_timeout_s, 0.1, 86_400)
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError(

@@ -31,6 +31,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
             "parallel": 4,
             "max_queue": 32,
             "drain_s": 30.0,
+            "max_connections": 1000,
         }
         settings: Any = types.ModuleType("pyllama.settings")
         settings.from_environment = lambda: types.SimpleNamespace(**{**values, **changes})

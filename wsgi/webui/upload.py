@@ -12,7 +12,7 @@ from pyllama.errors import InvalidRequest
 from ..disk import is_no_room
 from .file_kinds import check_name, kind_of
 from .text_files import cut_text
-from .uploads import too_large
+from .uploads import FORM_BYTES, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .uploads import Upload, UploadStore
 
 _CHUNK_BYTES = 64 * 1024
-_FORM_BYTES = 64 * 1024
-"""What a form may have beside its file."""
 
 
 class UploadEndpoint:
@@ -59,7 +57,7 @@ class UploadEndpoint:
     def _form(self, req: falcon.Request) -> MultipartForm:
         if not (req.content_type or "").lower().startswith("multipart/form-data"):
             raise InvalidRequest("Expected multipart form data")
-        limit = self._store.max_file_bytes + _FORM_BYTES
+        limit = self._store.max_file_bytes + FORM_BYTES
         length = req.content_length
         if length is None and not req.env.get("wsgi.input_terminated"):
             raise InvalidRequest("Expected multipart form data; the request has no body")

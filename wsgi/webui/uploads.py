@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 500 * 1024 * 1024
 """Largest file."""
 
+FORM_BYTES = 64 * 1024
+"""What a form may have beside its file."""
+
 MAX_STORED_BYTES = 4 * MAX_FILE_BYTES
 """Most bytes of all files together; the oldest go to make room."""
 

@@ -1,0 +1,1 @@
+"""Connections: what reads requests without a thread, and bounds what a client can hold."""
