@@ -22,6 +22,7 @@ _COMMANDS = {
     "busy": "streams beside a program that keeps a core busy, against llama-server",
     "media": "pictures: whether answers are llama-server's, and how they run beside text",
     "flat": "what a token costs at both ends of a long streamed answer",
+    "siege": "what /health takes while clients hold connections that they do not use",
     "reading": "what telling content from tool calls costs a token",
     "kernels": "bare llama_decode with pyllama's kernels and without",
     "logits": "how far logits move when sequences share a batch",

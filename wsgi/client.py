@@ -39,7 +39,7 @@ class ClientWatch:
             return False
         try:
             # A socket with a timeout would wait for it, whatever the flags say.
-            if not self._has_news():
+            if self._socket.gettimeout() and not self._has_news():
                 return False
             # The method of the base class: an SSLSocket's own recv refuses flags, and its
             # decrypted stream would have to be read to learn the same thing.

@@ -101,7 +101,9 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         """Answer a request; on a thread of its own."""
-        return self._front.bounded(conn, lambda: bool(super(Worker, self).handle_request(req, conn)))
+        return self._front.bounded(
+            conn, lambda: bool(super(Worker, self).handle_request(req, conn))
+        )
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Do a round of the loop; the last one where a signal said so, or the master is gone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -57,7 +58,9 @@ class _ServedLlama(FakeLlama):
         cls.n_loads += 1
         if "load_error" in _fake and cls.n_loads > _fake.get("n_good_loads", 0):
             raise ModelLoadError("fake.gguf", _fake["load_error"])
-        return cls(_fake.get("script", ("Hel", "lo")))
+        # A long answer would not fit into a variable.
+        long = [step for _ in range(_fake.get("n_words", 0)) for step in (0.002, 2000 * "x")]
+        return cls(long or _fake.get("script", ("Hel", "lo")))
 
 
 _settings_module: Any = types.ModuleType("pyllama.settings")
@@ -71,7 +74,18 @@ _hub.resolve = _resolve
 _hub.check_gguf = lambda _path: None
 
 from wsgi import gunicorn_conf  # noqa: E402 - it reads the settings that are faked above
+from wsgi.connections.limits import Limits  # noqa: E402 - same
 from wsgi.gunicorn_conf import *  # noqa: E402, F403 - same
+
+if "n_files" in _fake:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_fake["n_files"], _fake["n_files"]))
+if "host" in _fake:
+    bind = [_fake["host"]]
+for _name in ("certfile", "keyfile"):
+    globals()[_name] = _fake.get(_name)
+if "send_s" in _fake:
+    _limits: Any = Limits
+    _limits.__init__.__kwdefaults__["send_s"] = _fake["send_s"]
 
 if "submit_signal" in _fake:
     _WorkItem: Any = futures_thread._WorkItem

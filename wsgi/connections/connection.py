@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .limits import Limits
 
 
+_LAST_READ_BYTES = 256 * 1024
+
+
 class Stage(enum.Enum):
     """What a connection is at."""
 
@@ -71,11 +74,12 @@ class Connection(TConn):
         self.stalled_s: float | None = None
         self.events = 0
         self.n_drained = 0
+        self.n_requests = 0
         self.reader = RequestReader(cfg, client, limits.head_bytes, body_limit)
         self.is_foreign = not speaks_http_1_only(cfg)
         # gunicorn's worker has nothing to wait for.
         self.data_ready = True
-        self._is_shaking = tls is not None
+        self._is_tls = self._is_shaking = tls is not None
         if self.is_foreign:
             return
         self.parser, self.initialized = self.reader.parser, True
@@ -109,7 +113,14 @@ class Connection(TConn):
         if self._is_shaking:
             self.sock.do_handshake()
             self._is_shaking = False
-        return self.sock.recv(self.reader.n_wanted)
+        if self._is_tls:
+            return self.sock.recv(self.reader.n_wanted)
+        return self.sock.recv(self.reader.n_wanted, socket.MSG_DONTWAIT)
+
+    def resume(self) -> None:
+        """Be read by the loop again, after a thread had it."""
+        if self._is_tls:
+            self.sock.settimeout(0)
 
     def is_at_request(self) -> bool:
         """Return whether the next byte begins a request, now that one was answered."""
@@ -118,8 +129,20 @@ class Connection(TConn):
     def send_now(self, data: bytes) -> None:
         """Send a short text as far as the connection takes it at once."""
         with contextlib.suppress(OSError, ValueError):
-            self.sock.setblocking(False)
-            self.sock.send(data)
+            if self._is_tls:
+                self.sock.send(data)
+            else:
+                self.sock.send(data, socket.MSG_DONTWAIT)
+
+    def send_last(self, data: bytes) -> None:
+        """Send a short text before the connection is closed without more ado.
+
+        What has come is read before, since a close would destroy the text for its sake.
+        """
+        self.send_now(data)
+        with contextlib.suppress(OSError, ValueError):
+            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.recv(_LAST_READ_BYTES, socket.MSG_DONTWAIT)
 
     def hang_up(self) -> None:
         """Make the thread that sends, or waits to send, fail; it gives the connection back."""

@@ -20,6 +20,7 @@ _MAX_LINE_BYTES = 16 * 1024
 _MAX_TRAILER_BYTES = 64 * 1024
 _MANY_CHUNKS = 4096
 _SMALL_CHUNK_BYTES = 16
+_READ_AHEAD_BYTES = 1024 * 1024
 _FRAMING_BYTES = 64 * 1024
 
 
@@ -107,8 +108,8 @@ class ChunkedBody:
             self._take_line(line.removesuffix(b"\r"))
 
     def is_longer(self, limit: int) -> bool:
-        """Return whether more has come."""
-        return self.n_bytes > limit
+        """Return whether more has come, enough of it for a reader that reads ahead to see it."""
+        return self.n_bytes > limit + _READ_AHEAD_BYTES
 
     def _take_line(self, line: bytes) -> None:
         if self._n_trailer_bytes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import ssl
@@ -21,7 +22,7 @@ from .reception import Reception
 from .stalls import is_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from gunicorn.workers.gthread import ThreadWorker
 
@@ -32,8 +33,6 @@ _N_ACCEPTED = 64
 """Connections that are accepted in a row, before the others get their turn."""
 _N_PROBES = 2
 """Threads for those who ask how the server is."""
-_PROBE_S = 1.0
-"""In which those must take their answer."""
 _PAUSE_S = 0.5
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -115,18 +114,17 @@ class Front:
         self._reception.close()
         self._probes.shutdown(wait=False, cancel_futures=True)
 
-    def bounded(self, connection: Connection, answer: Callable[[], bool]) -> bool:
-        """Answer a request on its thread, of which no client has more than its share.
+    @contextlib.contextmanager
+    def bounded(self, connection: Connection) -> Iterator[None]:
+        """Let a request be answered within, on its thread; its client has to read.
 
         Raises:
             ConnectionResetError: the client did not take the answer in time.
         """
-        if connection.path in PROBES:
-            connection.sock.settimeout(_PROBE_S)
-        elif isinstance(connection.sock, ssl.SSLSocket):
+        if isinstance(connection.sock, ssl.SSLSocket):
             connection.sock.settimeout(self._limits.send_s)
         try:
-            return answer()
+            yield
         except (BlockingIOError, TimeoutError) as exc:
             raise ConnectionResetError(errno.ECONNRESET, "the client reads nothing") from exc
 
@@ -141,14 +139,18 @@ class Front:
         self._reception.admit(connection)
 
     def _pause(self, exc: OSError) -> None:
-        """Leave the listening sockets alone for a while: they would call at once, again and again."""
+        """Leave the listening sockets alone for a while: they would call again and again."""
         if self._resume_s is None:
             _log.warning("no connection can be accepted now: %s", exc.strerror)
         self._resume_s = time.monotonic() + _PAUSE_S
         self._worker.set_accept_enabled(False)
 
     def _hand_over(self, connection: Connection) -> None:
-        is_probe = connection.path in PROBES and is_writable(connection.sock.fileno())
+        # One who has not read the answers before this one would hold up the others.
+        is_probe = connection.path in PROBES and (
+            connection.n_requests == 0 or is_writable(connection.sock.fileno())
+        )
+        connection.n_requests += 1
         pool = self._probes if is_probe else self._worker.tpool
         pool.submit(self._worker.handle, connection).add_done_callback(
             lambda future: self._worker.method_queue.defer(self._take_back, connection, future)

@@ -7,11 +7,12 @@ Everything here runs on the loop's thread and waits for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .connection import Connection, Stage
 from .errors import ConnectionsFull, RequestTooSlow
@@ -31,6 +32,7 @@ _STOP_S = 2.0
 _MAX_DRAIN_BYTES = 16 * 1024 * 1024
 _DRAIN_BYTES = 64 * 1024
 _RETRY_AFTER_S = 5.0
+_LISTENING = {Stage.READING, Stage.IDLE}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -83,7 +85,7 @@ class Reception:
         """Take in a new connection; the one that has waited longest goes if there are too many."""
         n_open = len(self) + self._spool.n_files
         if n_open >= self._limits.n_connections and not self.make_room():
-            connection.send_now(refusal(connection, _full("connections")))
+            connection.send_last(refusal(connection, _full("connections")))
             connection.close()
             return
         self._await_request(connection)
@@ -95,7 +97,7 @@ class Reception:
             victim = roster.next_to_go()
             if victim is not None:
                 if victim.reader.has_begun and roster is self.unfinished:
-                    victim.send_now(refusal(victim, _full("connections")))
+                    victim.send_last(refusal(victim, _full("connections")))
                 self._close(victim)
                 return True
         return False
@@ -147,7 +149,7 @@ class Reception:
             )
 
     def _continue(self, connection: Connection) -> None:
-        connection.sock.setblocking(False)
+        connection.resume()
         rest = connection.reader.next()
         if rest:
             self._await_request(connection)
@@ -227,7 +229,8 @@ class Reception:
         connection.deadline_s = time_s if self._stop_s is None else min(time_s, self._stop_s)
 
     def _dispatch(self, connection: Connection) -> None:
-        self._watch(connection, 0)
+        # The loop goes on to watch it: most clients say nothing until they are answered, so that
+        # it need not be told twice for each request.
         self.unfinished.discard(connection)
         connection.inbox.seal()
         connection.stage = Stage.BUSY
@@ -274,7 +277,6 @@ class Reception:
         """
         self._forget(connection)
         try:
-            connection.sock.setblocking(False)
             connection.sock.shutdown(socket.SHUT_WR)
         except (OSError, ValueError):
             self._close(connection)
@@ -286,7 +288,7 @@ class Reception:
 
     def _drain(self, connection: Connection) -> None:
         try:
-            data = connection.sock.recv(_DRAIN_BYTES)
+            data = connection.sock.recv(_DRAIN_BYTES, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             self._watch(connection, _READ)
             return
@@ -315,20 +317,32 @@ class Reception:
         """Have the loop call for events of a connection; 0 for none."""
         if events == connection.events:
             return
-        if not connection.events:
-            self._poller.register(connection.sock, events, lambda _: self._on_event(connection))
-        elif not events:
-            self._poller.unregister(connection.sock)
-        else:
-            self._poller.modify(connection.sock, events, lambda _: self._on_event(connection))
+        if connection.events:
+            # Unless gunicorn closed it, and its number was given to another one.
+            with contextlib.suppress(KeyError, ValueError):
+                self._poller.unregister(connection.sock)
+        if events:
+            self._register(connection, events)
         connection.events = events
+
+    def _register(self, connection: Connection, events: int) -> None:
+        def call_back(_: object) -> None:
+            self._on_event(connection)
+
+        try:
+            self._poller.register(connection.sock, events, call_back)
+        except KeyError:  # the number is known for one that gunicorn closed
+            self._poller.unregister(connection.sock.fileno())
+            self._poller.register(connection.sock, events, call_back)
 
     def _on_event(self, connection: Connection) -> None:
         # One may have been closed for the sake of another that was in the same round.
         if connection.stage is Stage.LEAVING:
             self._drain(connection)
-        elif connection.stage in {Stage.READING, Stage.IDLE}:
+        elif connection.stage in _LISTENING:
             self._read(connection)
+        else:
+            self._watch(connection, 0)
 
 
 def _full(what: str) -> Exception:
