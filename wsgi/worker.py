@@ -12,6 +12,7 @@ ends the process from a place where nothing is half done.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import selectors
@@ -100,10 +101,12 @@ class Worker(ThreadWorker):
         self._front.accept(listener)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        """Answer a request; on a thread of its own."""
-        return self._front.bounded(
-            conn, lambda: bool(super(Worker, self).handle_request(req, conn))
-        )
+        """Answer a request; on a thread, which a client that does not read gives back in time."""
+        self._front.bound(conn)
+        try:
+            return bool(super().handle_request(req, conn))
+        except (BlockingIOError, TimeoutError) as exc:
+            raise ConnectionResetError(errno.ECONNRESET, "the client reads nothing") from exc
 
     def wait_for_and_dispatch_events(self, timeout: float | None) -> None:
         """Do a round of the loop; the last one where a signal said so, or the master is gone.

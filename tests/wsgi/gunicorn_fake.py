@@ -59,7 +59,7 @@ class _ServedLlama(FakeLlama):
         if "load_error" in _fake and cls.n_loads > _fake.get("n_good_loads", 0):
             raise ModelLoadError("fake.gguf", _fake["load_error"])
         # A long answer would not fit into a variable.
-        long = [step for _ in range(_fake.get("n_words", 0)) for step in (0.002, 2000 * "x")]
+        long = [step for _ in range(_fake.get("n_words", 0)) for step in (0.002, 20_000 * "x")]
         return cls(long or _fake.get("script", ("Hel", "lo")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -42,10 +43,15 @@ def answers(server: Server, *pieces: bytes) -> list[bytes]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         for piece in pieces:
             client.sendall(piece)
-        data = b""
-        while part := client.recv(65536):
-            data += part
-    return heads(data)
+        return heads(received(client))
+
+
+def received(client: socket.socket) -> bytes:
+    """Read to the end of a connection."""
+    data = b""
+    while part := client.recv(65536):
+        data += part
+    return data
 
 
 def heads(data: bytes) -> list[bytes]:
@@ -110,9 +116,7 @@ def test_head_has_no_body(server: Server) -> None:
     """The answer to HEAD is that of GET without its body."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(HEALTH.replace(b"GET", b"HEAD") + CLOSE)
-        data = b""
-        while part := client.recv(65536):
-            data += part
+        data = received(client)
     assert data.count(b"HTTP/1.1 200 OK") == 2
     assert data.count(b'{"status":"ok"}') == 1
 
@@ -168,9 +172,7 @@ def test_who_waits_to_go_on_is_told_to(server: Server) -> None:
         client.sendall(head + b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
         assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(body)
-        data = b""
-        while part := client.recv(65536):
-            data += part
+        data = received(client)
     assert statuses(heads(data)) == [200]
 
 
@@ -203,8 +205,8 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        [shutil.which("openssl") or "", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+         "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True,
         capture_output=True,
     )  # fmt: skip
@@ -238,11 +240,9 @@ def test_tls_handshakes_hold_up_nobody(encrypted: tuple[Server, ssl.SSLContext])
     answer = httpx.get(f"https://127.0.0.1:{server.port}/health", verify=context, timeout=4)
     assert answer.status_code in {200, 503}
     for client in clients:
-        with client:
-            try:
-                assert client.recv(1000) in {b"", client.recv(0)} or True
-            except ConnectionResetError:
-                pass
+        with client, contextlib.suppress(ConnectionResetError):
+            # An alert of TLS, perhaps, and then nothing.
+            assert len(received(client)) < 100
 
 
 def test_reset_connections_leave_nothing(server: Server) -> None:

@@ -10,6 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -79,7 +80,7 @@ def test_streams_go_on_beside_half_heads() -> None:
 
 def test_unread_answers_give_way() -> None:
     """More clients than there are threads read nothing of their answers; others get theirs."""
-    with Server(n_words=3000, max_queue=2) as server:
+    with Server(n_words=500, max_queue=2) as server:
         server.ready()
         with besieged(server.port, "slow readers", 40):
             time.sleep(1.0)
@@ -91,7 +92,7 @@ def test_unread_answers_give_way() -> None:
 
 def test_client_that_reads_nothing_is_given_up() -> None:
     """An answer that makes no progress ends, and its slot is free, without anybody waiting."""
-    with Server(n_words=3000, send_s=0.5) as server:
+    with Server(n_words=500, send_s=0.5) as server:
         server.ready()
         with besieged(server.port, "slow readers", 1):
             server.logged("finish=cancelled", 15)
@@ -165,13 +166,11 @@ def test_server_under_siege_ends(number: int) -> None:
 
 def threads_of(server: Server) -> int:
     """Count the threads of a server's worker."""
-    path = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
-    try:
-        with open(path, encoding="ascii") as file:
-            (worker,) = file.read().split()
-    except OSError:
+    listing = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    if not listing.exists():
         pytest.skip("this system does not list a process's children")
-    return len(os.listdir(f"/proc/{worker}/task"))
+    (worker,) = listing.read_text().split()
+    return len(list(Path(f"/proc/{worker}/task").iterdir()))
 
 
 def test_clients_cost_no_threads(server: Server) -> None:

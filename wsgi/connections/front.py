@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import ssl
@@ -22,8 +21,6 @@ from .reception import Reception
 from .stalls import is_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gunicorn.workers.gthread import ThreadWorker
 
 _log = logging.getLogger("pyllama.wsgi")
@@ -114,19 +111,10 @@ class Front:
         self._reception.close()
         self._probes.shutdown(wait=False, cancel_futures=True)
 
-    @contextlib.contextmanager
-    def bounded(self, connection: Connection) -> Iterator[None]:
-        """Let a request be answered within, on its thread; its client has to read.
-
-        Raises:
-            ConnectionResetError: the client did not take the answer in time.
-        """
+    def bound(self, connection: Connection) -> None:
+        """Bound what the sends of an answer may wait; without TLS they are bounded already."""
         if isinstance(connection.sock, ssl.SSLSocket):
             connection.sock.settimeout(self._limits.send_s)
-        try:
-            yield
-        except (BlockingIOError, TimeoutError) as exc:
-            raise ConnectionResetError(errno.ECONNRESET, "the client reads nothing") from exc
 
     def _admit(self, sock: Any, address: Any, server: Any) -> None:
         try:

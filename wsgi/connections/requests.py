@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -59,15 +60,18 @@ class Parser(RequestParser):
         return parsed
 
     def finish_body(self, *_args: Any, **_options: Any) -> bool:
-        """Skip what the application did not read; all of it is here, so nothing waits."""
+        """Skip what the application did not read; all of it is here, so nothing waits.
+
+        Returns:
+            Whether a request can follow: where a body that cannot be read ends, nobody knows.
+        """
         if self.mesg is None:
             return True
-        try:
-            while self.mesg.body.read(PIECE_BYTES):
+        body = self.mesg.body
+        with contextlib.suppress(Exception):
+            while not body.failed and body.read(PIECE_BYTES):
                 pass
-        except Exception:  # noqa: BLE001 - whatever is wrong, nothing can follow it
-            return False
-        return True
+        return not body.failed
 
 
 class RequestReader:
