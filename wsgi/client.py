@@ -39,7 +39,7 @@ class ClientWatch:
             return False
         try:
             # A socket with a timeout would wait for it, whatever the flags say.
-            if self._socket.gettimeout() and not self._has_news():
+            if self._socket.gettimeout() and not _has_news(self._socket):
                 return False
             # The method of the base class: an SSLSocket's own recv refuses flags, and its
             # decrypted stream would have to be read to learn the same thing.
@@ -55,11 +55,6 @@ class ClientWatch:
         if self.gone():
             raise ClientGone
 
-    def _has_news(self) -> bool:
-        poller = select.poll()
-        poller.register(self._socket, select.POLLIN)
-        return bool(poller.poll(0))
-
     def _hung_up(self) -> bool:
         """Look past unread bytes, such as a TLS close alert or a pipelined request."""
         hang_up: int = getattr(select, "POLLRDHUP", 0)  # Linux only
@@ -68,3 +63,9 @@ class ClientWatch:
         poller = select.poll()
         poller.register(self._socket, hang_up)
         return bool(poller.poll(0))
+
+
+def _has_news(sock: socket.socket) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(0))

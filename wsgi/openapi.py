@@ -35,12 +35,14 @@ _ERRORS = {
     400: "The request is wrong; the message says where and how.",
     403: "A web page of another site sent the request; --cors-origins can allow it.",
     404: "What was asked for is not there.",
+    408: "The request did not come in time; its connection ends.",
     413: "The body is too large.",
     422: "The answer is not what its schema asks for.",
     429: "The queue is full; Retry-After says when to try again.",
     500: "The server failed.",
     501: "The server was started without it.",
-    503: "The model is loading, or the server shuts down; Retry-After says when to try again.",
+    503: "The model is loading, the server is full or shuts down; Retry-After says when to try "
+    "again.",
     507: "The server's disk has no room for what was sent.",
 }
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from .fields import FieldReader
 
 _READS = (500, 503)
-_COUNTS = (400, 403, 413, 500, 503)
-_UPLOADS = (*_COUNTS, 507)
-_GENERATES = (400, 403, 413, 422, 429, 500, 503)
+_COUNTS = (400, 403, 408, 413, 500, 503, 507)
+_GENERATES = (400, 403, 408, 413, 422, 429, 500, 503, 507)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ def counts(
 
 def uploads_a_file(summary: str, answer: str) -> dict[str, Operation]:
     """Return the POST of a route that takes a form with a file."""
-    return {"POST": Operation(summary=summary, takes_file=True, answer=answer, errors=_UPLOADS)}
+    return {"POST": Operation(summary=summary, takes_file=True, answer=answer, errors=_COUNTS)}
 
 
 def reads(summary: str, answer: str, *, also: tuple[int, ...] = ()) -> dict[str, Operation]:

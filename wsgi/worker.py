@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
     from types import FrameType
 
-    from .connections.connection import Connection
-
 _ROUND_S = 1.0
 """The longest that a round of the loop waits, seconds: then it looks for its master."""
 _SWEEP_S = 0.25
@@ -80,9 +78,8 @@ class Worker(ThreadWorker):
         # Python writes to this pipe when a signal arrives, so the loop need not be woken by a
         # handler.
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, _drain)
-        self.poller.register(
-            self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks
-        )
+        queue: Any = self.method_queue
+        self.poller.register(queue.fileno(), selectors.EVENT_READ, queue.run_callbacks)
         # That a connection may stay open is for the front to say.
         self.max_keepalived = sys.maxsize
         self._front = Front(self)
@@ -100,7 +97,7 @@ class Worker(ThreadWorker):
         """Take what waits to be accepted."""
         self._front.accept(listener)
 
-    def handle_request(self, req: Any, conn: Connection) -> bool:
+    def handle_request(self, req: Any, conn: Any) -> bool:
         """Answer a request; on a thread, which a client that does not read gives back in time."""
         self._front.bound(conn)
         try:

@@ -75,7 +75,7 @@ class Hall:
 
     def answer(self, made: Connection, *, is_kept: bool = True) -> None:
         """Do what a thread does with a request."""
-        next(made.parser)
+        next(made.reader.parser)
         made.is_at_request()
         self.reception.take_back(made, is_kept=is_kept)
 
@@ -285,7 +285,7 @@ def test_large_body_is_kept_on_disk(hall: Callable[..., Hall]) -> None:
         made.poured()
     assert each.stage is Stage.BUSY
     assert each.inbox.n_on_disk > 50_000
-    assert next(each.parser).body.read() == b"{" + rest
+    assert next(each.reader.parser).body.read() == b"{" + rest
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EMFILE, 503)])
@@ -338,7 +338,7 @@ def test_body_whose_end_will_not_come_is_for_the_application(hall: Callable[...,
     client.shutdown(socket.SHUT_WR)
     made.turn()
     assert each.stage is Stage.BUSY
-    request = next(each.parser)
+    request = next(each.reader.parser)
     assert (request.body.read(), request.should_close()) == (b"{", True)
 
 

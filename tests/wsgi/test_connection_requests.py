@@ -44,7 +44,7 @@ def reader(limit: int = LIMIT, head_bytes: int = 65536) -> RequestReader:
 def answered(each: RequestReader) -> tuple[str, str, bytes]:
     """Return what gunicorn's worker finds of a request, its body read to the end."""
     each.inbox.seal()
-    request = next(each.parser)
+    request: Any = next(each.parser)
     return (request.method, request.path, request.body.read())
 
 
@@ -64,7 +64,7 @@ def requests_of(each: RequestReader, pieces: list[bytes]) -> list[tuple[str, str
 
 def by_gunicorn(data: bytes) -> list[tuple[str, str, bytes]]:
     """Return what gunicorn's parser alone makes of the bytes of a connection."""
-    parser = RequestParser(CFG, [data], ADDRESS)
+    parser: Any = RequestParser(CFG, [data], ADDRESS)
     found = []
     for request in parser:
         found.append((request.method, request.path, request.body.read()))

@@ -16,9 +16,12 @@ import httpx
 import pytest
 
 from bench.siege import health_s
+from tests.support import serving
 from tests.wsgi.serving import Server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork")
+
+Encrypted = tuple[serving.Server, ssl.SSLContext]
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 VERSION = b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -32,13 +35,13 @@ CLOSE = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[serving.Server]:
     """A server of a fake model."""
     with Server() as server:
         yield server.ready()
 
 
-def answers(server: Server, *pieces: bytes) -> list[bytes]:
+def answers(server: serving.Server, *pieces: bytes) -> list[bytes]:
     """Send pieces on one connection whose last request ends it; return the answers' heads."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         for piece in pieces:
@@ -79,7 +82,7 @@ def statuses(found: list[bytes]) -> list[int]:
     ],
 )
 def test_pipelined_requests_are_answered_in_their_order(
-    server: Server, requests: list[bytes]
+    server: serving.Server, requests: list[bytes]
 ) -> None:
     """Requests in one piece, or byte by byte, have one answer each."""
     data = b"".join(requests)
@@ -90,7 +93,7 @@ def test_pipelined_requests_are_answered_in_their_order(
     )
 
 
-def test_answers_keep_the_order_of_the_requests(server: Server) -> None:
+def test_answers_keep_the_order_of_the_requests(server: serving.Server) -> None:
     """A quick answer does not overtake one that another thread gives."""
     found = answers(server, VERSION + HEALTH + b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n" + CLOSE)
     assert statuses(found) == [200, 200, 404, 200]
@@ -105,14 +108,16 @@ def test_answers_keep_the_order_of_the_requests(server: Server) -> None:
         (b"GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", True),
     ],
 )
-def test_connections_are_kept_as_asked(server: Server, request_: bytes, *, is_kept: bool) -> None:
+def test_connections_are_kept_as_asked(
+    server: serving.Server, request_: bytes, *, is_kept: bool
+) -> None:
     """A connection is kept, or ends, as the request and its version say."""
     found = answers(server, request_ + (CLOSE if is_kept else HEALTH))
     assert len(found) == 1 + is_kept
     assert (b"Connection: close" in found[0]) != is_kept
 
 
-def test_head_has_no_body(server: Server) -> None:
+def test_head_has_no_body(server: serving.Server) -> None:
     """The answer to HEAD is that of GET without its body."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(HEALTH.replace(b"GET", b"HEAD") + CLOSE)
@@ -138,7 +143,7 @@ def test_head_has_no_body(server: Server) -> None:
         (b"Expect: much\r\n", 417),
     ],
 )
-def test_ambiguous_heads_are_refused(server: Server, fields: bytes, status: int) -> None:
+def test_ambiguous_heads_are_refused(server: serving.Server, fields: bytes, status: int) -> None:
     """What two servers could read in two ways is refused, and what follows is no request."""
     data = b"POST /tokenize HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n5\r\nhello\r\n0\r\n\r\n"
     assert statuses(answers(server, data + HEALTH)) == [status]
@@ -147,7 +152,7 @@ def test_ambiguous_heads_are_refused(server: Server, fields: bytes, status: int)
 @pytest.mark.parametrize(
     "body", [b"5x\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloo\r\n0\r\n\r\n", b"-1\r\n\r\n", b"\r\n\r\n"]
 )
-def test_malformed_chunks_are_the_last_of_a_connection(server: Server, body: bytes) -> None:
+def test_malformed_chunks_are_the_last_of_a_connection(server: serving.Server, body: bytes) -> None:
     """Chunks that cannot be read are 400, and what follows is no request."""
     head = b"POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     found = statuses(answers(server, head + body + HEALTH))
@@ -155,7 +160,7 @@ def test_malformed_chunks_are_the_last_of_a_connection(server: Server, body: byt
     assert 200 not in found
 
 
-def test_too_large_a_body_is_told_before_it_comes(server: Server) -> None:
+def test_too_large_a_body_is_told_before_it_comes(server: serving.Server) -> None:
     """Who announces too much gets 413 at once, and is not told to go on."""
     head = (
         b"POST /tokenize HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
@@ -165,7 +170,7 @@ def test_too_large_a_body_is_told_before_it_comes(server: Server) -> None:
     assert found.startswith(b"HTTP/1.1 413")
 
 
-def test_who_waits_to_go_on_is_told_to(server: Server) -> None:
+def test_who_waits_to_go_on_is_told_to(server: serving.Server) -> None:
     """A client that asks first is told once, and then answered."""
     head, _, body = SIZED.partition(b"\r\n\r\n")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
@@ -176,7 +181,7 @@ def test_who_waits_to_go_on_is_told_to(server: Server) -> None:
     assert statuses(heads(data)) == [200]
 
 
-def test_unread_bodies_do_not_end_a_connection(server: Server) -> None:
+def test_unread_bodies_do_not_end_a_connection(server: serving.Server) -> None:
     """A body on a route that reads none is passed over."""
     with httpx.Client(base_url=server.url) as client:
         for size in (10, 100_000, 1_000_000):
@@ -198,7 +203,7 @@ def test_unix_socket_serves(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, ssl.SSLContext]]:
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encrypted]:
     """A server with a certificate of its own, and what a client needs to believe it."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the openssl command")
@@ -206,7 +211,8 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
         [shutil.which("openssl") or "", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-         "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+         "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True,
         capture_output=True,
     )  # fmt: skip
@@ -217,7 +223,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server
         yield server, context
 
 
-def test_tls_serves(encrypted: tuple[Server, ssl.SSLContext]) -> None:
+def test_tls_serves(encrypted: Encrypted) -> None:
     """Bodies, streams and kept connections work through TLS."""
     server, context = encrypted
     chat = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -229,7 +235,7 @@ def test_tls_serves(encrypted: tuple[Server, ssl.SSLContext]) -> None:
         assert client.post("/v1/chat/completions", json=chat).text.endswith("data: [DONE]\n\n")
 
 
-def test_tls_handshakes_hold_up_nobody(encrypted: tuple[Server, ssl.SSLContext]) -> None:
+def test_tls_handshakes_hold_up_nobody(encrypted: Encrypted) -> None:
     """Clients that begin no handshake, half of one, or another protocol cost no thread."""
     server, context = encrypted
     clients = []
@@ -245,7 +251,7 @@ def test_tls_handshakes_hold_up_nobody(encrypted: tuple[Server, ssl.SSLContext])
             assert len(received(client)) < 100
 
 
-def test_reset_connections_leave_nothing(server: Server) -> None:
+def test_reset_connections_leave_nothing(server: serving.Server) -> None:
     """Clients that break their connections at any time leave a server that answers."""
     for sent in (b"", HEALTH[:10], SIZED[:-3], SIZED, HEALTH + SIZED[:-3]):
         for _ in range(5):

@@ -19,6 +19,7 @@ import pytest
 
 from bench.attackers import KINDS, besieged
 from bench.siege import chat_s, health_s, summary
+from tests.support import serving
 from tests.wsgi.serving import Server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork")
@@ -30,7 +31,7 @@ LATE_S = 4.0
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[serving.Server]:
     """A server that waits long for slow clients, so that nothing is solved by waiting."""
     with Server(read_timeout_s=60.0) as server:
         yield server.ready()
@@ -42,7 +43,7 @@ def median_health_s(port: int, n: int = 10) -> float:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "slow readers"])
-def test_health_and_chat_are_answered_beside(server: Server, kind: str) -> None:
+def test_health_and_chat_are_answered_beside(server: serving.Server, kind: str) -> None:
     """Ever so many of such clients take no thread from those who ask for something."""
     calm_s = median_health_s(server.port)
     with besieged(server.port, kind):
@@ -164,7 +165,7 @@ def test_server_under_siege_ends(number: int) -> None:
         assert "Traceback" not in server.log
 
 
-def threads_of(server: Server) -> int:
+def threads_of(server: serving.Server) -> int:
     """Count the threads of a server's worker."""
     listing = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     if not listing.exists():
@@ -173,7 +174,7 @@ def threads_of(server: Server) -> int:
     return len(list(Path(f"/proc/{worker}/task").iterdir()))
 
 
-def test_clients_cost_no_threads(server: Server) -> None:
+def test_clients_cost_no_threads(server: serving.Server) -> None:
     """The worker has as many threads under siege as it had before, and after."""
     for _ in range(20):  # as many as the pool begins
         chat_s(server.port)
@@ -186,7 +187,7 @@ def test_clients_cost_no_threads(server: Server) -> None:
     assert max(counts) <= allowed, counts
 
 
-def test_large_body_arrives_whole(server: Server) -> None:
+def test_large_body_arrives_whole(server: serving.Server) -> None:
     """A body that is kept on disk meanwhile is the application's in full."""
     content: Any = "a" * 3_000_000
     answer = httpx.post(f"{server.url}/tokenize", json={"content": content}, timeout=20)

@@ -111,11 +111,15 @@ class Connection(TConn):
     def receive(self) -> bytes:
         """Return what came, b"" at the end. Raises BlockingIOError, SSLWant..., OSError."""
         if self._is_shaking:
-            self.sock.do_handshake()
+            self._encrypted().do_handshake()
             self._is_shaking = False
         if self._is_tls:
             return self.sock.recv(self.reader.n_wanted)
         return self.sock.recv(self.reader.n_wanted, socket.MSG_DONTWAIT)
+
+    def _encrypted(self) -> ssl.SSLSocket:
+        assert isinstance(self.sock, ssl.SSLSocket)  # noqa: S101 - for the type checker
+        return self.sock
 
     def resume(self) -> None:
         """Be read by the loop again, after a thread had it."""
@@ -124,7 +128,7 @@ class Connection(TConn):
 
     def is_at_request(self) -> bool:
         """Return whether the next byte begins a request, now that one was answered."""
-        return self.is_foreign or self.reader.parser.finish_body()
+        return self.is_foreign or bool(self.reader.parser.finish_body())
 
     def send_now(self, data: bytes) -> None:
         """Send a short text as far as the connection takes it at once."""

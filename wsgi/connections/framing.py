@@ -8,12 +8,9 @@ finds the body cut short; too late, and the request waits for its deadline.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from gunicorn.http.body import ChunkedReader
-
-if TYPE_CHECKING:
-    from gunicorn.http.message import Request
 
 _SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _MAX_LINE_BYTES = 16 * 1024
@@ -27,11 +24,17 @@ _FRAMING_BYTES = 64 * 1024
 class Body(Protocol):
     """A body that comes."""
 
-    n_bytes: int
-    """Of what it holds, so far."""
-    n_left: int
-    """That must come, at least."""
-    is_whole: bool
+    @property
+    def n_bytes(self) -> int:
+        """Of what it holds, so far."""
+
+    @property
+    def n_left(self) -> int:
+        """That must come, at least."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
 
     def take(self, data: bytes) -> None:
         """Look at what came."""
@@ -40,8 +43,8 @@ class Body(Protocol):
         """Return whether it has, or will have, more bytes than this."""
 
 
-def body_of(request: Request) -> Body:
-    """Return the body that a request announces."""
+def body_of(request: Any) -> Body:
+    """Return the body that one of gunicorn's requests announces."""
     reader = request.body.reader
     if isinstance(reader, ChunkedReader):
         return ChunkedBody()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gunicorn.config import Config
-    from gunicorn.http.message import Request
 
     from .framing import Body
 
@@ -40,9 +39,9 @@ class Parser(RequestParser):
     def __init__(self, cfg: Config, inbox: Inbox, address: Any) -> None:
         super().__init__(cfg, (), address)
         self.unreader = inbox
-        self._parsed: Request | None = None
+        self._parsed: Any = None
 
-    def parse(self) -> Request:
+    def parse(self) -> Any:
         """Return the next request. Raises NeedsMore, or what gunicorn has against it."""
         try:
             self._parsed = super().__next__()
@@ -52,14 +51,14 @@ class Parser(RequestParser):
             raise
         return self._parsed
 
-    def __next__(self) -> Request:
+    def __next__(self) -> Any:
         """Return what :meth:`parse` returned; called by gunicorn's worker, once a request."""
         if self._parsed is None:
             raise StopIteration
         parsed, self._parsed = self._parsed, None
         return parsed
 
-    def finish_body(self, *_args: Any, **_options: Any) -> bool:
+    def finish_body(self, *_args: Any, **_options: Any) -> Any:
         """Skip what the application did not read; all of it is here, so nothing waits.
 
         Returns:
@@ -67,7 +66,7 @@ class Parser(RequestParser):
         """
         if self.mesg is None:
             return True
-        body = self.mesg.body
+        body: Any = self.mesg.body
         with contextlib.suppress(Exception):
             while not body.failed and body.read(PIECE_BYTES):
                 pass
@@ -89,7 +88,7 @@ class RequestReader:
     ) -> None:
         self.inbox = Inbox()
         self.parser = Parser(cfg, self.inbox, address)
-        self.request: Request | None = None
+        self.request: Any = None
         self.expects_100 = False
         self._head_bytes = head_bytes
         self._body_limit = body_limit
@@ -182,8 +181,7 @@ class RequestReader:
         return True
 
     def _is_answerable(self) -> bool:
-        assert self.request is not None  # noqa: S101 - for the type checker
-        assert self._body is not None  # noqa: S101 - same
+        assert self._body is not None  # noqa: S101 - for the type checker
         if self._body.is_longer(self._body_limit(self.request.path)):
             self.cut()
             return True
