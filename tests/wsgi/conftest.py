@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from tests.support.fake_llama import FakeLlama
+from tests.wsgi.hall import Hall
 from wsgi.factory import create_app
 from wsgi.host import Host
 
 ClientOf = Callable[..., httpx.Client]
+MakeHall = Callable[..., Hall]
 
 
 def client_of(llm: Any) -> httpx.Client:
@@ -48,3 +50,17 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     server, client = socket.socketpair()
     with server, client:
         yield server, client
+
+
+@pytest.fixture
+def hall() -> Iterator[MakeHall]:
+    """What makes receptions with limits of the test's own, closed when it ends."""
+    halls: list[Hall] = []
+
+    def made(**limits: Any) -> Hall:
+        halls.append(Hall(**limits))
+        return halls[-1]
+
+    yield made
+    for each in halls:
+        each.close()

@@ -31,6 +31,9 @@ _N_ACCEPTED = 64
 _N_PROBES = 2
 """Threads for those who ask how the server is."""
 _PAUSE_S = 0.5
+_QUIET_S = 60.0
+"""Between two warnings of the same."""
+_NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK}
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -63,6 +66,7 @@ class Front:
         )
         self._resume_s: float | None = None
         self._swept_s = 0.0
+        self._warned_s = -_QUIET_S
 
     @property
     def n_open(self) -> int:
@@ -82,10 +86,11 @@ class Front:
             except ConnectionAbortedError:
                 continue
             except OSError as exc:
-                if exc.errno in _NO_ROOM and not self._reception.make_room():
+                # Whatever else it is, the next client may have more luck.
+                if exc.errno not in _NOBODY_THERE and (
+                    exc.errno not in _NO_ROOM or not self._reception.make_room()
+                ):
                     self._pause(exc)
-                elif exc.errno not in {*_NO_ROOM, errno.EAGAIN, errno.EWOULDBLOCK}:
-                    raise
                 return
             self._admit(sock, address, listener.getsockname())
 
@@ -128,9 +133,11 @@ class Front:
 
     def _pause(self, exc: OSError) -> None:
         """Leave the listening sockets alone for a while: they would call again and again."""
-        if self._resume_s is None:
+        now_s = time.monotonic()
+        if now_s - self._warned_s >= _QUIET_S:
+            self._warned_s = now_s
             _log.warning("no connection can be accepted now: %s", exc.strerror)
-        self._resume_s = time.monotonic() + _PAUSE_S
+        self._resume_s = now_s + _PAUSE_S
         self._worker.set_accept_enabled(False)
 
     def _hand_over(self, connection: Connection) -> None:
