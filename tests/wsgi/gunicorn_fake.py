@@ -81,8 +81,9 @@ if "n_files" in _fake:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_fake["n_files"], _fake["n_files"]))
 if "host" in _fake:
     bind = [_fake["host"]]
-for _name in ("certfile", "keyfile"):
-    globals()[_name] = _fake.get(_name)
+for _name in ("certfile", "keyfile", "protocol", "proxy_protocol"):
+    if _name in _fake:
+        globals()[_name] = _fake[_name]
 if "send_s" in _fake:
     _limits: Any = Limits
     _limits.__init__.__kwdefaults__["send_s"] = _fake["send_s"]

@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,42 @@ def test_unix_socket_serves(tmp_path: Path) -> None:
                 if client.get("/health").status_code == 200:
                     break
             assert client.post("/tokenize", content=BODY).status_code == 200
+
+
+def ready_at(server: serving.Server, sent: bytes) -> bytes:
+    """Wait for an answer of status 200 to what is sent; return the beginning of the last one."""
+    found = b""
+    deadline_s = time.monotonic() + 30
+    while b" 200 " not in found and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", server.port), timeout=10) as client,
+        ):
+            client.sendall(sent)
+            found = client.recv(65536)
+    return found
+
+
+def test_proxy_may_say_whom_it_speaks_for() -> None:
+    """The line of a proxy before the first request is gunicorn's to read, in one piece or two."""
+    line = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 80\r\n"
+    with Server(proxy_protocol="v1") as server:
+        ready_at(server, line + CLOSE)
+        assert statuses(answers(server, line + HEALTH + CLOSE)) == [200, 200]
+        assert statuses(answers(server, line[:9], line[9:], HEALTH + CLOSE)) == [200, 200]
+
+
+def test_other_protocols_of_gunicorn_are_its_own() -> None:
+    """What is no HTTP/1 is read by gunicorn, on a thread."""
+    values = {"REQUEST_METHOD": "GET", "PATH_INFO": "/api/version", "SERVER_PROTOCOL": "HTTP/1.1"}
+    body = b"".join(
+        struct.pack("<H", len(text)) + text.encode() for pair in values.items() for text in pair
+    )
+    with Server(protocol="uwsgi") as server:
+        server.logged("Booting worker", 20)
+        packet = struct.pack("<BHB", 0, len(body), 0) + body
+        assert ready_at(server, packet).startswith(b"HTTP/1.1 200")
 
 
 @pytest.fixture(scope="module")
