@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 _STREAM = (
-    b'{"messages":[{"role":"user","content":"Count."}],"stream":true,"max_tokens":2000,'
+    b'{"messages":[{"role":"user","content":"Count."}],"stream":true,"max_tokens":100,'
     b'"logprobs":true,"top_logprobs":20,"ignore_eos":true}'
 )
 _RESET = struct.pack("ii", 1, 0)

@@ -86,13 +86,13 @@ OWN = {
             name="max_connections",
             convert=int,
             help="connections that are open, as far as the process may open files; beyond it the "
-            "one goes that waited longest for a request (default: 1000)",
+            "one goes that waited longest for a request (default: 2000)",
         ),
         OwnOption(
             name="max_unfinished",
             convert=int,
             help="connections of one client address whose request is not whole; beyond it the "
-            "oldest of them goes (default: 0, a quarter of --max-connections)",
+            "oldest of them goes (default: 0, an eighth of --max-connections)",
         ),
         OwnOption(
             name="read_timeout_s",

@@ -40,12 +40,12 @@ class Settings:
     """Time that a server takes at most to make a prompt of a request, seconds; beyond it 413."""
     drain_s: float = 30.0
     """Time that running answers get to finish on shutdown, seconds."""
-    max_connections: int = 1000
+    max_connections: int = 2000
     """Connections that the server holds open, as far as the process may open files. Beyond that
     the one goes that waited longest for a request."""
     max_unfinished: int = 0
     """Connections of one client address whose request is not whole; its oldest one goes beyond
-    that. 0 takes a quarter of the connections."""
+    that. 0 takes an eighth of the connections."""
     read_timeout_s: float = 20.0
     """Time for the head of a request, and for its body beside 8 KiB/s of it, seconds; then 408."""
     log_prompts: bool = False

@@ -9,9 +9,9 @@ from pyllama.errors import ConfigError
 
 
 def test_defaults_of_connections() -> None:
-    """A thousand connections, a quarter of them for one client, twenty seconds for a request."""
+    """Two thousand connections, an eighth of them for one client, twenty seconds for a request."""
     made = settings.from_keywords("m.gguf", {})
-    assert (made.max_connections, made.max_unfinished, made.read_timeout_s) == (1000, 0, 20)
+    assert (made.max_connections, made.max_unfinished, made.read_timeout_s) == (2000, 0, 20)
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def test_connections_leave_files_for_the_rest(
     assert derived(monkeypatch, n_files).n_connections == n_connections
 
 
-def test_one_client_may_hold_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_client_may_hold_an_eighth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless it is said how much, and never more than there are."""
-    assert derived(monkeypatch, 20_000).n_unfinished == 250
+    assert derived(monkeypatch, 20_000).n_unfinished == 125
     assert derived(monkeypatch, 20_000, n_unfinished=7).n_unfinished == 7
     assert derived(monkeypatch, 256, n_unfinished=500).n_unfinished == 128
 

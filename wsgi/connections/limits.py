@@ -58,7 +58,7 @@ def derive(
     Args:
         n_connections: wanted; fewer where the process may not open as many files.
         n_threads: of the pool.
-        n_unfinished: of one client; 0 takes a quarter of the connections.
+        n_unfinished: of one client; 0 takes an eighth of the connections.
         read_s: as :attr:`Limits.read_s`.
         idle_s: as :attr:`Limits.idle_s`.
     """
@@ -68,7 +68,7 @@ def derive(
     return Limits(
         n_connections=n_given,
         n_idle=max(n_given - n_threads, n_given // 2, 1),
-        n_unfinished=min(n_unfinished or max(n_given // 4, 1), n_given),
+        n_unfinished=min(n_unfinished or max(n_given // 8, 1), n_given),
         n_threads=n_threads,
         read_s=read_s,
         idle_s=idle_s,

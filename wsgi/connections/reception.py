@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _STOP_S = 2.0
 """How long a server that stops lets its clients send what they may be about to."""
-_MAX_DRAIN_BYTES = 16 * 1024 * 1024
+_MAX_DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_BYTES = 64 * 1024
 _RETRY_AFTER_S = 5.0
 _LISTENING = {Stage.READING, Stage.IDLE}
