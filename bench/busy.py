@@ -81,9 +81,12 @@ def table(data: dict[str, Any]) -> str:
         for side, by_name in data["rates"].items()
     }
     ours, theirs = medians["pyllama"], medians["llama-server"]
-    lines = [
+    title = (
         f"{place(data)}: {settings['streams']} streams, {settings['busy']} cores busy, "
-        f"{settings['threads']} threads, medians of {settings['rounds']} rounds",
+        f"{settings['threads']} threads, medians of {settings['rounds']} rounds"
+    )
+    lines = [
+        title,
         "",
         "| server | alone, tok/s | busy, tok/s | busy / alone |",
         "| --- | ---: | ---: | ---: |",

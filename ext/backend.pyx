@@ -89,8 +89,8 @@ cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noe
         if message.strip("."):
             _logger.log(_last_level, "%s", message)
     except BaseException as error:  # noqa: B036
-        # Python runs the handlers of signals between any two of its instructions on the main thread,
-        # those above among them: a Ctrl-C that was lost here would never be heard of again.
+        # Python runs the handlers of signals between any two of its instructions on the main
+        # thread, those above among them: a Ctrl-C lost here would never be heard of again.
         if is_main:
             _interruptions.append(error)
             Py_AddPendingCall(_interrupt, NULL)

@@ -2,9 +2,9 @@
 
 The tree is the one inside the source distribution that llama.cpp.txt names. pip downloads it
 and checks its hash, so an index, a mirror or a wheel folder that pip is configured for works here
-too. What patches/*.patch say, each with its reason, is changed in it. CMake runs this script whenever
-it configures: a tree that was fetched for this pin and these patches is kept, one that was fetched
-for others is replaced, and a checkout of somebody's own is kept as it is.
+too. What patches/*.patch say, each with its reason, is changed in it. CMake runs this script
+whenever it configures: a tree that was fetched for this pin and these patches is kept, one that
+was fetched for others is replaced, and a checkout of somebody's own is kept as it is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 from tests.support.fake_llama import FakeLlama
 from wsgi.factory import create_app
 from wsgi.host import Host
+from wsgi.origins import LOCAL
 
 CHAT = "/v1/chat/completions"
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -21,7 +22,7 @@ APP = "https://chat.example.com"
 def client_of(*allowed: str, url: str = HERE) -> httpx.Client:
     """Return a client of a server that listens at an address."""
     llm: Any = FakeLlama()
-    app: Any = create_app(Host(llm), **({"cors_origins": allowed} if allowed else {}))
+    app: Any = create_app(Host(llm), cors_origins=allowed or (LOCAL,))
     return httpx.Client(transport=httpx.WSGITransport(app=app), base_url=url)
 
 

@@ -50,8 +50,8 @@ class Slow(FakeLlama):
     chat_prompt = text_prompt = tokenize = start_embed = _prepare
 
 
-def app_of(llm: Any, **options: float) -> Any:
-    return create_app(Host(llm), **options)
+def app_of(llm: Any, prepare_s: float = 60.0) -> Any:
+    return create_app(Host(llm), prepare_s=prepare_s)
 
 
 def post(app: Any, path: str, body: Any, **environ: Any) -> falcon.testing.Result:
