@@ -28,9 +28,6 @@ cdef extern from "bridge.h" nogil:
     int32_t pyl_options_n_draft(const pyl_options * options)
 
     ctypedef struct pyl_threads
-    pyl_threads * pyl_threads_new(
-        const pyl_options * options, int32_t n_threads, int32_t n_threads_batch)
-    void pyl_threads_attach(const pyl_threads * threads, llama_context * ctx)
     void pyl_threads_free(pyl_threads * threads)
 
     llama_model * pyl_model_load(pyl_options * options, const char * path, bint is_trial)

@@ -14,6 +14,8 @@ cdef class Context:
     cdef int _n_vocab
     cdef int _n_seq_ids
     cdef int _n_draft_rows
+    cdef int _n_threads_max
+    cdef int _n_threads_batch_max
     cdef bint _embeds
     cdef readonly int n_rows
     cdef llama_context * checked(self) except NULL

@@ -10,9 +10,7 @@ from pyllama._ext.bridge cimport (
     pyl_n_outputs_max,
     pyl_process_id,
     pyl_threads,
-    pyl_threads_attach,
     pyl_threads_free,
-    pyl_threads_new,
 )
 from pyllama._ext.check cimport fail
 from pyllama._ext.ggml cimport c_bool
@@ -78,6 +76,8 @@ cdef class Context:
         self._n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.ptr))
         self._n_seq_ids = _n_seq_ids(self.ptr, model)
         self._n_draft_rows = n_draft_rows
+        self._n_threads_max = llama_n_threads(self.ptr)
+        self._n_threads_batch_max = llama_n_threads_batch(self.ptr)
         self._embeds = embeddings
 
     def __del__(self):
@@ -172,13 +172,11 @@ cdef class Context:
         if n_threads < 1 or n_threads_batch < 1:
             raise ValueError("a context needs at least one thread")
         cdef llama_context * ctx = self.checked()
-        cdef pyl_threads * threads = pyl_threads_new(self.options.ptr, n_threads, n_threads_batch)
-        if threads is NULL:
-            fail("ggml_threadpool_new")
+        # Not by other ones: the backend would pause the former ones, whenever it computes next.
+        if n_threads > self._n_threads_max or n_threads_batch > self._n_threads_batch_max:
+            raise ValueError(
+                f"the context has {self._n_threads_max} and {self._n_threads_batch_max} threads")
         llama_set_n_threads(ctx, n_threads, n_threads_batch)
-        pyl_threads_attach(threads, ctx)
-        pyl_threads_free(self._threads)
-        self._threads = threads
 
     @property
     def is_open(self):

@@ -85,7 +85,7 @@ typedef struct pyl_threads pyl_threads;
 // Threads for one token at a time, and for several, with the polling, priority and cores of the options.
 PYL_API pyl_threads * pyl_threads_new(const pyl_options * options, int32_t n_threads, int32_t n_threads_batch);
 
-// Makes a context compute with them, as long as it lives or until it gets others.
+// Makes a context compute with them, as long as it lives: they are not to be freed before it.
 PYL_API void pyl_threads_attach(const pyl_threads * threads, struct llama_context * ctx);
 PYL_API void pyl_threads_free(pyl_threads * threads);
 

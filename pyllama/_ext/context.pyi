@@ -105,14 +105,13 @@ class Context:
         """
 
     def set_threads(self, n_threads: int, n_threads_batch: int) -> None:
-        """Change how many threads compute one token, and several.
+        """Change how many of the context's threads compute one token, and several.
 
         Raises:
-            ValueError: a number is below 1.
-            NativeError: the threads could not be started.
+            ValueError: a number is below 1, or above what the options said.
             RuntimeError: the context is closed.
 
-        Source: ``llama_set_n_threads``, ``ggml_threadpool_new``.
+        Source: ``llama_set_n_threads``.
         """
 
     @property

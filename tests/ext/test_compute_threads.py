@@ -78,12 +78,12 @@ def test_threads_without_work_take_no_time(model_path: Path) -> None:
 
 @pytest.mark.parametrize("counts", [(1, 1), (2, 2), (1, 3), (3, 1)])
 def test_the_threads_end_with_the_context(model_path: Path, counts: tuple[int, int]) -> None:
-    """A context starts its threads, also others later, and close() or its end ends them."""
+    """A context starts its threads, those for several tokens apart, and close() ends them."""
     tasks = Path("/proc/self/task")
-    model: Model = load(model_path, ("--threads", "2"))
+    options = (("--threads", str(counts[0])), ("--threads-batch", str(counts[1])))
+    model: Model = load(model_path, *options)
     before = set(tasks.iterdir())
     driver = Driver.of(model)
-    driver.context.set_threads(*counts)
     driver.run(([5, 6, 7], 0, 0))
     driver.run(([5, 6, 7, 8], 3, 0))
     most = counts[0] - 1 + (counts[1] - 1 if counts[1] != counts[0] else 0)

@@ -169,16 +169,22 @@ def test_logits_are_a_copy(streams: Driver, tokens: list[int]) -> None:
     assert logits.tolist() == before
 
 
-def test_threads_can_be_changed(streams: Driver, tokens: list[int]) -> None:
-    """The number of threads changes speed, not results; none at all is refused."""
-    before = streams.alone(tokens)
-    streams.context.set_threads(2, 3)
-    assert (streams.context.n_threads, streams.context.n_threads_batch) == (2, 3)
-    assert difference(streams.alone(tokens), before) < ROUNDING
-    streams.context.set_threads(1, 1)
+def test_threads_can_be_changed(model_path: Path, tokens: list[int]) -> None:
+    """The number of threads changes speed, not results; none, and more than there are, is refused."""
+    driver = Driver.of(load(model_path, ("--threads", "2"), ("--threads-batch", "3")))
+    context = driver.context
+    before = driver.alone(tokens)
+    for counts in ((1, 1), (2, 1), (1, 3), (2, 3)):
+        context.set_threads(*counts)
+        assert (context.n_threads, context.n_threads_batch) == counts
+        assert difference(driver.alone(tokens), before) < ROUNDING
     for counts in ((0, 1), (1, 0), (-1, 1)):
         with pytest.raises(ValueError, match="at least one thread"):
-            streams.context.set_threads(*counts)
+            context.set_threads(*counts)
+    for counts in ((3, 3), (2, 4)):
+        with pytest.raises(ValueError, match="has 2 and 3 threads"):
+            context.set_threads(*counts)
+    context.close()
 
 
 def test_a_closed_context_refuses_everything(model: Model, tokens: list[int]) -> None:
