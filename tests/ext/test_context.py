@@ -170,7 +170,7 @@ def test_logits_are_a_copy(streams: Driver, tokens: list[int]) -> None:
 
 
 def test_threads_can_be_changed(model_path: Path, tokens: list[int]) -> None:
-    """The number of threads changes speed, not results; none, and more than there are, is refused."""
+    """Their number changes speed, not results; none, and more than there are, is refused."""
     driver = Driver.of(load(model_path, ("--threads", "2"), ("--threads-batch", "3")))
     context = driver.context
     before = driver.alone(tokens)
