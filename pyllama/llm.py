@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import functools
-import logging
-import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from pyllama import errors
 from pyllama import settings as settings_module
 from pyllama.embeddings import EmbeddingRequests
-from pyllama.engine import device_names, make_sampler
-from pyllama.errors import ConfigError, ContextOverflow, InvalidRequest, ModelClosed
+from pyllama.engine import device_names
+from pyllama.errors import ConfigError, InvalidRequest, ModelClosed
 from pyllama.generation import Generation
 from pyllama.generations import Generations, Rings
 from pyllama.opening import check_model, open_model
 from pyllama.params import GenerationParams
 from pyllama.process import Process
 from pyllama.results import EngineStatus
-from pyllama.sched import Request
 from pyllama.structured import ResponseForm, form_options
 from pyllama.text import CHAT_OPTIONS, ChatOptions, Prompt
 from pyllama.text.infill import infill_tokens
+from pyllama.text_requests import TextRequests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,10 +29,9 @@ if TYPE_CHECKING:
     from pyllama.metrics import Metrics
     from pyllama.recommendation import Recommendation
     from pyllama.results import Completion, Embeddings, ModelInfo
+    from pyllama.sched import Request
     from pyllama.settings import Settings
     from pyllama.text import AnswerReader, TextCodec
-
-logger = logging.getLogger(__name__)
 
 __all__ = ["Llama", "Prompt"]
 
@@ -309,33 +305,8 @@ class Llama:
         return self._open_codec.reader(prompt, params)
 
     def _request(self, prompt: Prompt, params: GenerationParams, request_id: str) -> Request:
-        codec = self._open_codec
-        if not self.info.can_generate:
-            raise errors.Unsupported(
-                "no text is generated: the model or --embedding is for embeddings"
-            )
-        codec.prompts.check(prompt)
-        n_room = self.n_ctx - len(prompt.tokens)
-        if n_room < 1:
-            raise ContextOverflow(len(prompt.tokens), self.n_ctx)
-        max_tokens = n_room if params.max_tokens < 0 else min(params.max_tokens, n_room)
-        if max_tokens < 1 and params.prompt_logprobs is None:
-            raise InvalidRequest("max_tokens must be at least 1, or -1", param="max_tokens")
-        if self.settings.log_prompts:
-            text = self.detokenize(prompt.tokens, special=True)
-            logger.info("prompt of %s: %r", request_id, text)
-        return Request(
-            id=request_id,
-            tokens=prompt.tokens,
-            media=prompt.media,
-            max_tokens=max_tokens,
-            arrival_s=time.monotonic(),
-            cache_prompt=params.cache_prompt and params.prompt_logprobs is None,
-            prompt_logprobs=params.prompt_logprobs,
-            # A draft's tokens come without their probabilities.
-            may_draft=params.logprobs is None,
-            sampler=make_sampler(codec.model, params, prompt, self.n_ctx),
-        )
+        requests = TextRequests(self._open_codec, self.info.can_generate, self.n_ctx, self.settings)
+        return requests.make(prompt, params, request_id)
 
     def _begin(
         self,
