@@ -40,7 +40,7 @@ from pyllama.errors import (
 
 from .anthropic.errors import anthropic_error, is_anthropic
 from .client import ClientGone
-from .connections.errors import ConnectionsFull, RequestTooSlow, SpoolFull
+from .connections.errors import ConnectionsFull, RequestTooSlow
 from .disk import foreseen
 from .file_names import without_folders
 from .host import RETRY_AFTER_S, LoadFailed
@@ -76,7 +76,6 @@ TABLE: dict[type[PyllamaError], tuple[int, str]] = {
     CapacityError: (503, "unavailable_error"),
     RequestTooSlow: (408, "timeout_error"),
     ConnectionsFull: (503, "unavailable_error"),
-    SpoolFull: (507, "insufficient_storage_error"),
     QueueFull: (429, "rate_limit_error"),
     NotReady: (503, "unavailable_error"),
     Draining: (503, "unavailable_error"),

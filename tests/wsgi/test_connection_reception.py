@@ -102,11 +102,19 @@ def test_large_body_is_kept_on_disk(hall: MakeHall) -> None:
     assert next(each.reader.parser).body.read() == b"{" + rest
 
 
-@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EMFILE, 503)])
+@pytest.mark.parametrize(
+    ("number", "status", "kind"),
+    [(errno.ENOSPC, 507, "api_error"), (errno.EMFILE, 503, "overloaded_error")],
+)
 def test_disk_that_takes_no_more_is_told(
-    hall: MakeHall, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+    hall: MakeHall,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    status: int,
+    kind: str,
 ) -> None:
-    """A body that cannot be kept is refused with the reason, and the next one is taken."""
+    """A body that cannot be kept is refused as any that meets a full disk; the next is taken."""
     made = hall(memory_bytes=10)
 
     def failing() -> None:
@@ -117,7 +125,9 @@ def test_disk_that_takes_no_more_is_told(
     client.sendall(1000 * b"a")
     made.turn()
     made.poured()
-    assert refused(client)[0] == status
+    told, answer = refused(client)
+    assert (told, answer["error"]["type"]) == (status, kind)
+    assert ("DiskFull" in caplog.text) is (status == 507)
     assert made.connect(sent=GET)[0].stage is Stage.BUSY
 
 

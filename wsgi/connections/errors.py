@@ -11,7 +11,3 @@ class RequestTooSlow(PyllamaError):
 
 class ConnectionsFull(CapacityError):
     """There is no room for another connection, or for what one sends."""
-
-
-class SpoolFull(PyllamaError):
-    """The disk that holds request bodies until they are whole is full."""

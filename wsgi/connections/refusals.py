@@ -6,7 +6,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ..errors import describe, error_body
+from ..errors import describe, error_body, log_failure
 from ..ids import random_id
 from ..request_log import RequestRecord
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def refusal(connection: Connection, exc: Exception) -> bytes:
     """Return the answer that an error is to a connection's request, and write its log line."""
+    log_failure(exc)
     info = describe(exc)
     body = error_body(connection.path, info)
     request_id = random_id("req")

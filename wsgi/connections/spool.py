@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionsFull, SpoolFull
+from pyllama.errors import DiskFull
+
+from ..disk import foreseen
+from .errors import ConnectionsFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .connection import Connection
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RETRY_AFTER_S = 5.0
 
 
@@ -73,8 +74,8 @@ class Spool:
 
 
 def _meaning(failure: BaseException) -> Exception:
-    if isinstance(failure, OSError) and failure.errno in _NO_SPACE:
-        return SpoolFull("the server's disk has no room for the request body; make it smaller")
+    if isinstance(failure, Exception) and isinstance(meant := foreseen(failure), DiskFull):
+        return meant
     return ConnectionsFull(
         "the request body could not be kept; try again later", retry_after_s=_RETRY_AFTER_S
     )
