@@ -115,6 +115,9 @@ class Generation:
             delta = self._answer.take(len(self.tokens), self._finish_reason)
             if delta is not None:
                 return delta
+            if self._finish_reason is not None:
+                # It would be asked for again and again, without an event to wait for.
+                raise AssertionError("the end of an answer came without a last delta")
 
     def result(self) -> Completion:
         """Wait for the end; return the whole answer. Ends it where the wait is interrupted."""

@@ -80,10 +80,13 @@ class Watched:
     def ends(self) -> Iterator[tuple[int, Delta]]:
         """Yield the last deltas of answers whose end the pump left to this thread.
 
-        Raises what :meth:`take` raises.
+        Raises what :meth:`take` raises, but ends where another thread closed the generations.
         """
         while self.generations.is_ending:
-            item = self.take()
+            try:
+                item = self.take()
+            except StopIteration:
+                return
             if item is not None:
                 yield item
 

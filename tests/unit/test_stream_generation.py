@@ -73,6 +73,16 @@ def test_tokens_become_deltas() -> None:
     assert feed.engine.aborted == []
 
 
+def test_an_end_without_a_last_delta_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were an end ever to bring no delta, the reader would be told instead of kept for ever."""
+    feed = Feed()
+    feed.start()
+    feed.finish()
+    monkeypatch.setattr(feed.generation._answer, "take", lambda *_: None)
+    with pytest.raises(AssertionError, match="without a last delta"):
+        feed.generation.poll(LONG_S)
+
+
 def test_a_poll_comes_back_in_time() -> None:
     """None says that nothing became certain, also where events came that make no text."""
     feed = Feed()

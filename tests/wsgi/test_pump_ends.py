@@ -150,6 +150,21 @@ def test_answers_of_one_request_end_one_by_one() -> None:
     assert {parser.finished_on for parser in parsers} == {"own"}
 
 
+def test_ends_of_answers_that_another_thread_closed_are_none() -> None:
+    """Who closes the answers while their ends are computed leaves no end to be taken."""
+    answers = Answers(SlowEnd())
+    generations = answers.generations
+    generations.listen(lambda: None)
+    answers.tell(0, 0, is_last=True)
+    assert generations.poll(0.0) is None
+    generations.listen(None)
+    assert generations.is_ending
+    generations.close()
+    record = RequestRecord("rid", "POST")
+    record.begin("id", 3)
+    assert list(Watched(generations, ClientWatch({}), record).ends()) == []
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_stream_ends_with_what_its_own_thread_computed(
     pair: tuple[socket.socket, socket.socket], *, is_refused: bool
