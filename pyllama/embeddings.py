@@ -96,6 +96,8 @@ class EmbeddingRequests:
             raise InvalidRequest(f"{path} must not be empty", param=path)
         vocab = self._codec.vocab
         if isinstance(source, str):
+            if not truncate and self._codec.limit is not None:
+                self._codec.limit.check(source, n_max=n_max, param=path)
             tokens = vocab.tokenize(source, add_special=True, parse_special=True)
         else:
             tokens = list(source)

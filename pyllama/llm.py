@@ -248,7 +248,8 @@ class Llama:
             Unsupported: the model was not made to fill in.
             InvalidRequest: the prefix holds ids outside of the vocabulary.
         """
-        tokens = infill_tokens(self._open_codec.vocab, prefix, suffix)
+        codec = self._open_codec
+        tokens = infill_tokens(codec.vocab, prefix, suffix, codec.limit)
         return self.text_prompt(tokens, **constraint)
 
     def start(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama._ext.chat import ChatTemplate
 from pyllama.errors import InvalidRequest, NativeError
-from pyllama.media import MediaReader
+from pyllama.media import MARK, MediaReader
 from pyllama.text import messages as chat_messages
 from pyllama.text import tools as chat_tools
 from pyllama.text.answer_form import AnswerForm
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyllama._ext.vocab import Vocab
     from pyllama.media import Attachments
     from pyllama.sched import MediaSpan
+    from pyllama.text.text_limit import TextLimit
 
 _PROBE = {"messages": [{"role": "user", "content": "x"}]}
 _MAX_KWARGS = 100
@@ -157,6 +158,7 @@ class ChatPrompts:
         messages: Sequence[Mapping[str, Any]],
         options: ChatOptions,
         attachments: Attachments | None = None,
+        limit: TextLimit | None = None,
     ) -> Prompt:
         """Render a chat and tokenise it.
 
@@ -164,15 +166,21 @@ class ChatPrompts:
             messages: OpenAI's form.
             options: what the request says beside them.
             attachments: gathers their media; None refuses those.
+            limit: refuses a chat that cannot fit; None tokenises one of any length.
 
         Raises:
             InvalidRequest: messages or options are wrong; ``param`` names the field.
+                ContextOverflow: the chat is far too long.
         """
         wanted = self._wanted(options)
         if attachments is None:
             attachments = MediaReader(self._vocab).begin()
         request = self._request(messages, options, wanted, attachments)
         rendered = self._render(request, wanted)
+        text: str = rendered["prompt"]
+        shown = attachments.marked(text) if attachments else text
+        if limit is not None:
+            limit.check(shown.replace(MARK, ""))
         wanted.generation_prompt = rendered["generation_prompt"]
         if wanted.is_continuation:
             # Its form holds the text that is continued: nobody asks for that again.
@@ -180,14 +188,12 @@ class ChatPrompts:
         else:
             key = wanted.key(request["chat_template_kwargs"])
             form = self._cache.get(key, lambda: self._forms.build(request, wanted))
-        text: str = rendered["prompt"]
         media: tuple[MediaSpan, ...] = ()
         if attachments:
             tokens, media = attachments.tokenize(text)
-            text = attachments.marked(text)
         else:
             tokens = tuple(self._vocab.tokenize(text, add_special=True, parse_special=True))
-        return Prompt(tokens, form.stop, form.constraint, form.output, media, text)
+        return Prompt(tokens, form.stop, form.constraint, form.output, media, shown)
 
     def _wanted(self, options: ChatOptions) -> Wanted:
         tools = chat_tools.read(options.tools, options.tool_choice)

@@ -14,6 +14,7 @@ from pyllama.text.prompts import TextPrompts
 from pyllama.text.reader import AnswerReader
 from pyllama.text.reasoning import Reasoning
 from pyllama.text.stop import StopMatcher
+from pyllama.text.text_limit import TextLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,8 @@ class TextCodec:
     chats: ChatPrompts
     media: MediaReader
     pieces: list[bytes]
+    limit: TextLimit | None
+    """How long a text may be; None where its length says nothing of its tokens."""
 
     @classmethod
     def of(cls, loaded: LoadedModel, settings: Settings) -> TextCodec:
@@ -53,8 +56,11 @@ class TextCodec:
             n_ctx=loaded.limits.n_ctx_seq,
             fetcher=fetcher,
         )
-        chats = _chats(model, vocab, settings)
-        return cls(model, vocab, TextPrompts(vocab), chats, media, vocab.pieces())
+        pieces = vocab.pieces()
+        kind = model.metadata().get("tokenizer.ggml.model", "")
+        limit = TextLimit.of(vocab, kind, pieces, loaded.limits.n_ctx_seq)
+        prompts, chats = TextPrompts(vocab, limit), _chats(model, vocab, settings)
+        return cls(model, vocab, prompts, chats, media, pieces, limit)
 
     @staticmethod
     def check(model: Model, vocab: Vocab, settings: Settings) -> None:
@@ -64,7 +70,7 @@ class TextCodec:
 
     def chat(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions) -> Prompt:
         """Render a chat and tokenise it, its media too."""
-        return self.chats.prompt(messages, options, self.media.begin())
+        return self.chats.prompt(messages, options, self.media.begin(), self.limit)
 
     def detokenize(self, tokens: Iterable[int], *, special: bool) -> str:
         """Return the text of tokens.

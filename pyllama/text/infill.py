@@ -10,18 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama._ext.vocab import Vocab
+    from pyllama.text.text_limit import TextLimit
 
 
-def infill_tokens(vocab: Vocab, prefix: str | Sequence[int], suffix: str) -> list[int]:
+def infill_tokens(
+    vocab: Vocab, prefix: str | Sequence[int], suffix: str, limit: TextLimit | None = None
+) -> list[int]:
     """Return the tokens after which a model writes the middle.
 
     Args:
         vocab: the vocabulary; code models have tokens for this.
         prefix: what comes before, as text or token ids.
         suffix: what comes after.
+        limit: refuses texts that cannot fit; None tokenises those of any length.
 
     Raises:
         Unsupported: the vocabulary has no such tokens.
+        ContextOverflow: a text is far too long.
     """
     if vocab.infill is None:
         raise Unsupported(
@@ -29,6 +34,8 @@ def infill_tokens(vocab: Vocab, prefix: str | Sequence[int], suffix: str) -> lis
             "or load a model with tokens for it",
             param="suffix",
         )
+    if limit is not None:
+        limit.check((prefix if isinstance(prefix, str) else "") + suffix)
     before, after, middle = vocab.infill
     bos = [vocab.bos] if vocab.adds_bos and vocab.bos is not None else []
     start = vocab.tokenize(prefix) if isinstance(prefix, str) else prefix

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pyllama._ext.vocab import Vocab
     from pyllama.sched import MediaSpan
+    from pyllama.text.text_limit import TextLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class TextPrompts:
 
     Args:
         vocab: the model's vocabulary.
+        limit: refuses texts that cannot fit; None tokenises those of any length.
     """
 
-    def __init__(self, vocab: Vocab) -> None:
+    def __init__(self, vocab: Vocab, limit: TextLimit | None = None) -> None:
         self._vocab = vocab
+        self._limit = limit
 
     def prompt(
         self,
@@ -64,11 +67,13 @@ class TextPrompts:
 
         Raises:
             InvalidRequest: the prompt is empty or holds ids outside of the vocabulary; the schema
-                or the grammar cannot be used.
+                or the grammar cannot be used. ContextOverflow: the text is far too long.
         """
         _check_type(prompt)
         checkpoint()
         if isinstance(prompt, str):
+            if self._limit is not None:
+                self._limit.check(prompt)
             tokens = tuple(self._vocab.tokenize(prompt, add_special=True, parse_special=True))
         else:
             tokens = tuple(prompt)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyllama import Llama
-from pyllama.errors import InvalidRequest
+from pyllama.errors import ContextOverflow, InvalidRequest
 
 pytestmark = pytest.mark.model
 
@@ -43,6 +43,33 @@ def test_messages_that_no_template_takes_are_refused(
     with pytest.raises(InvalidRequest) as caught:
         llm.chat_prompt(messages)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("letter", ["a", " ", "word ", "<|im_end|>"])
+def test_a_chat_that_cannot_fit_is_not_tokenised(
+    llm: Llama, monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
+    """What its length tells already need not be counted; the error says what is known."""
+    vocab = _Unasked(llm._model.codec.vocab)
+    monkeypatch.setattr(llm._model.codec.chats, "_vocab", vocab)
+    with pytest.raises(ContextOverflow, match=r"at least [0-9]+ tokens, the context 256") as caught:
+        llm.chat_prompt([{"role": "user", "content": letter * 100_000}])
+    assert 256 < caught.value.n_prompt_tokens <= 100_000 * len(letter)
+    assert not vocab.is_asked
+    llm.chat_prompt([USER])
+    assert vocab.is_asked
+
+
+class _Unasked:
+    """A vocabulary that takes note of being used."""
+
+    def __init__(self, vocab: Any) -> None:
+        self._vocab = vocab
+        self.is_asked = False
+
+    def tokenize(self, text: str, **options: Any) -> Any:
+        self.is_asked = True
+        return self._vocab.tokenize(text, **options)
 
 
 def test_a_message_is_seen_by_the_model(llm: Llama) -> None:
