@@ -10,6 +10,8 @@ import orjson
 from pyllama.errors import InvalidRequest
 from pyllama.interruption import checkpoint
 
+from .turns import MANY, turn
+
 if TYPE_CHECKING:
     from falcon.typing import ReadableIO
 
@@ -17,9 +19,10 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Largest request body that is read: more than the longest text of any model needs, and in base64
 48 MiB of pictures, sound and video. Each thread may hold one."""
 
-MAX_MARKS = 4_000_000
-"""Most commas and brackets of a body, those in its texts included. Each may begin a value, and two
-letters of a body become up to a hundred bytes of objects."""
+MAX_MARKS = 800_000
+"""Most commas and brackets of a body, those in its texts included: 64,000 messages that call tools
+have fewer. Each may begin a value, and two letters of a body become up to a hundred bytes of
+objects. They are read, checked and freed in calls that let no other thread run."""
 
 MAX_DEPTH = 200
 """Most levels of lists and objects. What is read is written again, as a part of an answer or for a
@@ -42,12 +45,14 @@ def read_object(req: falcon.Request, *, limit: int = MAX_BODY_BYTES) -> dict[str
         raise InvalidRequest("the request body is empty; send a JSON object")
     checkpoint()
     n_brackets = data.count(b"[") + data.count(b"{")
-    if n_brackets + data.count(b",") > MAX_MARKS:
+    n_marks = n_brackets + data.count(b",")
+    if n_marks > MAX_MARKS:
         raise InvalidRequest(
             f"the request body has more than {MAX_MARKS:,} commas and brackets; shorten it"
         )
     try:
-        body = orjson.loads(data)
+        with turn(is_long=n_marks > MANY):
+            body = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
         raise InvalidRequest(f"the request body is not valid JSON: {exc}") from exc
     checkpoint()

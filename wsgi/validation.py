@@ -19,6 +19,7 @@ from pyllama.errors import InvalidRequest
 from pyllama.interruption import checkpoint
 
 from .ignored import IgnoredFields
+from .turns import has_many, turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +69,8 @@ class Schema:
     def check(self, body: Mapping[str, Any]) -> None:
         """Raise :class:`InvalidRequest` for the first thing that is wrong with a body."""
         try:
-            self._quick.validate(body)
+            with turn(is_long=has_many(body)):
+                self._quick.validate(body)
         except jsonschema_rs.ValidationError as found:
             part = _narrowed(body, found.instance_path)
             # The first one only: to collect the errors of a long list takes long.
