@@ -12,6 +12,14 @@ from tests.support.chat_page import ChatPage, sent_body
 OpenPage = Callable[..., ChatPage]
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answer briefly."
+# What the page kept of a person who changed the maximum of tokens, when it kept all values.
+ALL = {
+    **dict.fromkeys(("systemPrompt", "schema", "tools", "seed", "temperature", "topP"), ""),
+    **dict.fromkeys(("topK", "minP", "repeatPenalty"), ""),
+    "maxTokens": 7,
+    "think": True,
+    "jsonMode": "off",
+}
 
 
 def test_settings_are_sent_and_kept(chat: ChatPage) -> None:
@@ -68,6 +76,17 @@ def test_what_suits_the_model_is_seen_and_sent(chat: ChatPage) -> None:
     expect(drawer.get_by_label("Top p")).to_have_value("0.9")
     expect(drawer.get_by_label("Temperature")).to_have_value("0.2")
     expect(drawer.get_by_label("System prompt")).to_have_value(SYSTEM_PROMPT)
+
+
+def test_values_that_nobody_chose_follow_the_model(open_page: OpenPage) -> None:
+    """Who used the page when it kept all values gets the card's, but for what they changed."""
+    chat = open_page(settings=ALL)
+    chat.page.get_by_role("button", name="Settings").click()
+    drawer = chat.page.get_by_role("dialog", name="Settings")
+    expect(drawer.get_by_label("System prompt")).to_have_value(SYSTEM_PROMPT)
+    expect(drawer.get_by_label("Top p")).to_have_value("0.9")
+    expect(drawer.get_by_label("Temperature")).to_have_value("0.2")
+    expect(drawer.get_by_label("Maximum tokens")).to_have_value("7")
 
 
 def test_a_wrong_number_is_not_sent(chat: ChatPage) -> None:

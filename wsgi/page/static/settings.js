@@ -43,7 +43,7 @@ onRemembered((name, text) => {
 
 function take(text) {
   try {
-    chosen = fitting(JSON.parse(text) ?? {});
+    chosen = decided(fitting(JSON.parse(text) ?? {}));
   } catch {
     chosen = {};
   }
@@ -54,6 +54,12 @@ function take(text) {
 function fitting(values) {
   const isFit = (name, value) => typeof value === typeof PLAIN[name] || (name in NUMBERS && ["number", "string"].includes(typeof value));
   return Object.fromEntries(Object.entries(values).filter(([name, value]) => name in PLAIN && isFit(name, value)));
+}
+
+// The page once kept every value, chosen or not: in what it kept, a plain one was not chosen.
+function decided(values) {
+  if (!Object.keys(PLAIN).every((name) => name in values)) return values;
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== PLAIN[name]));
 }
 
 function apply() {
