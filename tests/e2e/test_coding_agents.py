@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A system prompt of their own has thousands of tokens, which a small machine reads for minutes.
 SHORT = ("--system-prompt", "You write files.", "--tools", "Write")
-BRIEF = "model_instructions_file = {path!r}\nweb_search = 'disabled'\n"
+BRIEF = "model_instructions_file = {path!r}\n"
 
 
 @pytest.fixture
