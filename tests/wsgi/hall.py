@@ -17,6 +17,7 @@ from wsgi.connections.reception import Reception
 CFG = Config()
 HALF = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{"
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+MODELS = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Hall:

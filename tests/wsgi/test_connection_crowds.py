@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tests.wsgi.conftest import MakeHall
-from tests.wsgi.hall import GET, HALF, refused
+from tests.wsgi.hall import GET, HALF, MODELS, refused
 from wsgi.connections.connection import Stage
 
 
@@ -76,11 +76,32 @@ def test_server_full_of_running_requests_says_so(hall: MakeHall) -> None:
     """Where nobody can go a new connection is 503, and those that run stay."""
     made = hall(n_connections=2)
     for _ in range(2):
-        made.connect(sent=GET)
-    _, client = made.connect(sent=GET)
+        made.connect(sent=MODELS)
+    _, client = made.connect(sent=MODELS)
     status, body = refused(client)
     assert (status, body["error"]["code"]) == (503, 503)
+    _, client = made.connect(sent=HALF)
+    assert refused(client)[0] == 503
     assert len(made.reception.busy) == 2
+
+
+def test_full_server_tells_how_it_is(hall: MakeHall) -> None:
+    """Probes have a few connections of their own, which nobody else can hold."""
+    made = hall(n_connections=2, n_probes=2)
+    for _ in range(2):
+        made.connect(sent=MODELS)
+    for _ in range(5):
+        made.connect()
+    for _ in range(3):
+        probe, _ = made.connect("192.0.2.9", GET)
+        assert probe.stage is Stage.BUSY
+        made.answer(probe)
+    probes = [made.connect("192.0.2.9", GET)[0] for _ in range(2)]
+    assert [probe.stage for probe in probes] == 2 * [Stage.BUSY]
+    _, client = made.connect("192.0.2.9", GET)
+    assert refused(client)[0] == 503
+    made.answer(made.handed[0], is_kept=False)
+    assert made.connect("192.0.2.9", MODELS)[0].stage is Stage.BUSY
 
 
 def test_idle_connection_ends_with_its_time(hall: MakeHall) -> None:

@@ -23,6 +23,9 @@ class Limits:
     """Connections of one client whose request is not whole."""
     n_threads: int
     """Requests that can be worked at."""
+    n_probes: int = 8
+    """Connections beyond the others, where all of those are being answered, for those who ask how
+    the server is."""
     idle_s: float = 30.0
     """Between two requests of a connection."""
     read_s: float = 20.0

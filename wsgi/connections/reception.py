@@ -14,6 +14,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
+from ..paths import PROBES
 from .connection import Connection, Stage
 from .errors import ConnectionsFull, RequestTooSlow
 from .refusals import refusal
@@ -70,6 +71,7 @@ class Reception:
         self.unfinished = Roster()
         self.idle = Roster()
         self.busy = Roster()
+        self._probing: set[Connection] = set()
         self._leaving = Roster()
 
     def __len__(self) -> int:
@@ -84,12 +86,20 @@ class Reception:
     def admit(self, connection: Connection) -> None:
         """Take in a new connection; the one that has waited longest goes if there are too many."""
         n_open = len(self) + self._spool.n_files
-        if n_open >= self._limits.n_connections and not self.make_room():
+        n_probes = self._limits.n_probes
+        n_more = n_probes if self._is_taken else min(len(self._probing), n_probes)
+        if n_open >= self._limits.n_connections + n_more and not self.make_room():
             connection.send_last(refusal(connection, _full("connections")))
             connection.close()
             return
         self._await_request(connection)
         self._watch(connection, _READ)
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether as many requests are being answered as there may be, but for probes."""
+        n_busy = len(self.busy) - len(self._probing)
+        return n_busy + self._spool.n_files >= self._limits.n_connections
 
     def make_room(self) -> bool:
         """Close a connection that nothing is done for; return whether there was one."""
@@ -105,6 +115,7 @@ class Reception:
     def take_back(self, connection: Connection, *, is_kept: bool) -> None:
         """Take a connection back from the threads: for its next request, or for its end."""
         self.busy.discard(connection)
+        self._probing.discard(connection)
         connection.stalled_s = None
         self._spool.forget(connection)
         if connection.sock.fileno() < 0:
@@ -203,6 +214,9 @@ class Reception:
             self._report(connection, exc)
             self._leave(connection)
             return
+        if self._is_taken and reader.request is not None and connection.path not in PROBES:
+            self._refuse(connection, _full("connections"))
+            return
         if is_answerable:
             self._dispatch(connection)
             return
@@ -235,6 +249,8 @@ class Reception:
         connection.inbox.seal()
         connection.stage = Stage.BUSY
         self.busy.add(connection)
+        if connection.path in PROBES:
+            self._probing.add(connection)
         self._hand_over(connection)
 
     def _pour(self, connection: Connection) -> None:
@@ -304,6 +320,7 @@ class Reception:
         self._watch(connection, 0)
         for roster in (self.unfinished, self.idle, self.busy, self._leaving):
             roster.discard(connection)
+        self._probing.discard(connection)
         if connection.stage is not Stage.POURING:
             self._spool.forget(connection)
             connection.inbox.close()
