@@ -50,8 +50,10 @@ def test_a_chat_that_cannot_fit_is_not_tokenised(
     llm: Llama, monkeypatch: pytest.MonkeyPatch, letter: str
 ) -> None:
     """What its length tells already need not be counted; the error says what is known."""
-    vocab = _Unasked(llm._model.codec.vocab)
-    monkeypatch.setattr(llm._model.codec.chats, "_vocab", vocab)
+    codec = llm._model.codec
+    assert codec is not None
+    vocab = _Unasked(codec.vocab)
+    monkeypatch.setattr(codec.chats, "_vocab", vocab)
     with pytest.raises(ContextOverflow, match=r"at least [0-9]+ tokens, the context 256") as caught:
         llm.chat_prompt([{"role": "user", "content": letter * 100_000}])
     assert 256 < caught.value.n_prompt_tokens <= 100_000 * len(letter)
