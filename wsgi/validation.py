@@ -72,13 +72,21 @@ class Schema:
             with turn(is_long=has_many(body)):
                 self._quick.validate(body)
         except jsonschema_rs.ValidationError as found:
-            part = _narrowed(body, found.instance_path)
-            # The first one only: to collect the errors of a long list takes long.
-            error = next(self._validator.iter_errors(part), None)
-            if error is not None:
-                param, message = _explain(error, found.instance_path)
-                raise InvalidRequest(message, param=param) from None
+            raise self._refusal(body, found.instance_path) from None
         checkpoint()
+
+    def _refusal(self, body: Mapping[str, Any], path: Sequence[str | int]) -> InvalidRequest:
+        """Say what is wrong with a body that the quick validator refused, at a path or near it."""
+        # The first one only: to collect the errors of a long list takes long.
+        error = next(self._validator.iter_errors(_narrowed(body, path)), None)
+        if error is None:
+            # It may be what the narrowing left out; and what only one of the two sees is wrong too.
+            path = () if (error := next(self._validator.iter_errors(body), None)) else path
+        if error is None:
+            param = json_path(path)
+            return InvalidRequest(f"{param or 'the body'} is not as the schema says", param=param)
+        param, message = _explain(error, path)
+        return InvalidRequest(message, param=param)
 
 
 def json_path(parts: Iterable[str | int]) -> str:

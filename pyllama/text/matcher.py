@@ -24,14 +24,22 @@ _MAX_SIZE = 10_000
 reader writes some of them out."""
 _MAX_BYTES = 1 << 20
 
+# One that is never closed goes to the end: read anew from each bracket it would cost the square.
+_CLASS = r"\[\^?\]?(?:\\.?|[^\]\\])*(?:\]|\Z)"
 # One element of a pattern, or the repetition of what is before it.
 _ELEMENT = re.compile(
     r"(?P<open>\()|(?P<close>\))|\{(?P<least>\d+)(?:,(?P<most>\d*))?\}"
-    r"|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.",
+    rf"|\\.|{_CLASS}|.",
     re.DOTALL,
 )
-# Beyond ECMAScript's: recursion, likeness instead of equality. Each is a way to take time.
-_FOREIGN = re.compile(r"\(\?(?![:=!>]|<[=!\w]|P[<=]|[imsx-]+[:)])|\{[^{}]*[a-zA-Z]")
+# Beyond ECMAScript's: recursion, likeness instead of equality. Each is a way to take time. What is
+# escaped is none of them, nor is what a letter's property stands in.
+_FOREIGN = re.compile(
+    r"\\[pP]\{[\w:=^ -]*\}|\\."
+    r"|(?P<foreign>\(\?(?![:=!>]|<[=!\w]|P[<=]|[imsx-]+[:)])|\{[^{}]*[a-zA-Z])",
+    re.DOTALL,
+)
+_NAMED_REFERENCE = re.compile(rf"{_CLASS}|\\k<(\w+)>|\\.", re.DOTALL)
 _UNICODE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
@@ -134,10 +142,12 @@ def _options() -> re2.Options:
 
 
 def _backtracking(pattern: str) -> regex.Pattern[str]:
-    if (foreign := _FOREIGN.search(pattern)) is not None:
+    foreign = next((match for match in _FOREIGN.finditer(pattern) if match["foreign"]), None)
+    if foreign is not None:
         raise PatternError(f"it has {foreign[0][:20]!r}, which is not taken")
+    own = _NAMED_REFERENCE.sub(lambda m: f"(?P={m[1]})" if m[1] else m[0], pattern)
     try:
-        return regex.compile(pattern, cache_pattern=False)
+        return regex.compile(own, cache_pattern=False)
     except regex.error as error:
         raise PatternError(str(error)) from error
     except (ArithmeticError, LookupError, MemoryError, RecursionError, ValueError) as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import regex
+
 MAX_CHARS = 500
 MAX_REPEAT = 256
 
@@ -121,6 +123,8 @@ class _Rewriter:
 
 _REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{\d+,(?:\d{2,})?\})")
 _LETTER = re.compile(r"[^\\.^$|()\[\]{}*+?]")
+# Each is consumed, repeated or not, and so is a class that is never closed: none is read twice.
+_ATOM = re.compile(r"(\[\^?\]?(?:\\.?|[^\]\\])*(?:\]|\Z)|\\.|.)([*+?{])?", re.DOTALL)
 
 
 def may_explode(pattern: str) -> bool:
@@ -166,10 +170,10 @@ def _has_one_way(body: str) -> bool:
     if len(choices) > 1:
         return not re.search(r"[*+?{]", body)
     # What is repeated within the round must not run into the next one.
-    atoms = re.findall(r"(\[(?:\\.|[^\]\\])+\]|\\.|.)[*+?{]", body[1:], re.DOTALL)
+    atoms = {match[1] for match in _ATOM.finditer(body, 1) if match[2]}
     try:
-        return not any(re.fullmatch(atom, body[0]) for atom in atoms)
-    except re.error:
+        return not any(regex.fullmatch(atom, body[0]) for atom in atoms)
+    except regex.error:
         return False
 
 

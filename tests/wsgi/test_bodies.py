@@ -228,6 +228,27 @@ def test_other_keywords_are_explained_too() -> None:
     assert validation._fault(error) == "does not satisfy multipleOf 2"
 
 
+def test_what_only_the_quick_validator_refuses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody can say what is wrong, the message has its path, as the quick one found it."""
+    schema = Schema("wsgi.openai", "chat.json")
+    monkeypatch.setattr(schema, "_validator", Draft202012Validator({}))
+    with pytest.raises(InvalidRequest, match="not as the schema says") as caught:
+        schema.check({"messages": [{"role": "user", "content": "a"}, {"role": 5}]})
+    assert caught.value.param == "messages[1].role"
+    with pytest.raises(InvalidRequest, match="the body is not as the schema says"):
+        schema.check({})
+
+
+def test_what_lies_outside_of_the_path_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that needs the other items of a list to be seen is found in the whole body."""
+    schema = Schema("wsgi.openai", "chat.json")
+    other = {"properties": {"messages": {"maxItems": 1}}}
+    monkeypatch.setattr(schema, "_validator", Draft202012Validator(other))
+    with pytest.raises(InvalidRequest, match="messages does not satisfy maxItems 1") as caught:
+        schema.check({"messages": [{"role": "user", "content": "a"}, {"role": 5}]})
+    assert caught.value.param == "messages"
+
+
 def test_path_has_brackets_and_dots() -> None:
     """Paths are written as in JavaScript."""
     assert validation.json_path(["a", 0, "b", 1]) == "a[0].b[1]"
