@@ -66,6 +66,7 @@ cdef extern from "bridge.h" nogil:
     bint pyl_sampler_is_greedy(const pyl_sampler * sampler)
     int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler)
     uint32_t pyl_sampler_seed(const pyl_sampler * sampler)
+    bint pyl_sampler_has_given_up(const pyl_sampler * sampler)
     bint pyl_sampler_accept_prompt(
         pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens)
 

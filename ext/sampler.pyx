@@ -14,6 +14,7 @@ from pyllama._ext.bridge cimport (
     pyl_sampler_accept_prompt,
     pyl_sampler_clear_reports,
     pyl_sampler_free,
+    pyl_sampler_has_given_up,
     pyl_sampler_has_logprobs,
     pyl_sampler_is_greedy,
     pyl_sampler_n_candidates,
@@ -92,6 +93,10 @@ cdef class Sampler:
             taken.append(_as_tuple(entries, n))
         pyl_sampler_clear_reports(self.ptr)
         return taken
+
+    @property
+    def has_given_up(self):
+        return bool(pyl_sampler_has_given_up(self.ptr))
 
     @property
     def seed(self):

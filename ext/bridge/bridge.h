@@ -181,6 +181,9 @@ PYL_API int32_t pyl_sampler_n_candidates(const pyl_sampler * sampler);
 // The seed in use, drawn where the request asked for a random one.
 PYL_API uint32_t pyl_sampler_seed(const pyl_sampler * sampler);
 
+// Whether the grammar was given up, since a token of it takes too long: the answer is not what it asks for.
+PYL_API bool pyl_sampler_has_given_up(const pyl_sampler * sampler);
+
 // Feeds prompt tokens to the penalties' history.
 PYL_API bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens);
 

@@ -119,6 +119,7 @@ void constraint::apply_grammar(std::vector<llama_token_data> & candidates) {
         is_lost = true;
     }
     if (is_lost) {
+        // No token is right any more.
         candidates.clear();
     }
 }
@@ -146,13 +147,15 @@ llama_token constraint::accept(llama_token token) {
                 feed_grammar(token);
             }
             return token;
+        } catch (const std::length_error &) {
+            is_lost = true;
         } catch (const std::exception &) {
-            // The grammar holds no state any more that may be used.
             is_dead = !is_lazy;
         }
     }
+    // It holds no state any more that may be used.
     grammar.reset();
-    return is_dead ? end_of_generation(token) : token;
+    return is_dead || is_lost ? end_of_generation(token) : token;
 }
 
 // Within thoughts a lazy grammar sleeps: what looks like a call there is none.

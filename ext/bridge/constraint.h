@@ -42,6 +42,9 @@ public:
     // would take too long; it goes on, free, where a lazy grammar did not take what woke it.
     llama_token accept(llama_token token);
 
+    // Whether the grammar took too long: then the answer ended before it was what the grammar asks for.
+    bool has_given_up() const { return is_lost; }
+
 private:
     // Tells what the grammar refuses by its logit; leaves no candidate where that takes too long.
     void        apply_grammar(std::vector<llama_token_data> & candidates);
@@ -52,7 +55,7 @@ private:
 
     const llama_vocab * vocab;
     bool                is_lazy;
-    bool                is_lost = false;  // the grammar took too long: no token is left
+    bool                is_lost = false;
     llama_sampler_ptr   grammar;  // null where none is left
     word_trigger        trigger;  // of a grammar that is lazy
     llama_sampler_ptr   budget;   // null where thoughts may be as long as they like

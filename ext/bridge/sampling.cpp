@@ -242,6 +242,10 @@ uint32_t pyl_sampler_seed(const pyl_sampler * sampler) {
     return sampler->seed;
 }
 
+bool pyl_sampler_has_given_up(const pyl_sampler * sampler) {
+    return sampler->constraint != nullptr && sampler->constraint->has_given_up();
+}
+
 bool pyl_sampler_accept_prompt(pyl_sampler * sampler, const llama_token * tokens, size_t n_tokens) {
     return pyl::guarded(false, [&] {
         if (sampler->chain != nullptr) {

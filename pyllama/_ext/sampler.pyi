@@ -67,6 +67,13 @@ class Sampler:
         """
 
     @property
+    def has_given_up(self) -> bool:
+        """Whether its grammar was too ambiguous to go on with.
+
+        The last token drawn is then an end of generation, wherever the answer stands.
+        """
+
+    @property
     def seed(self) -> int:
         """The seed in use, drawn where a random one was asked for.
 

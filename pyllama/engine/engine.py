@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyllama.engine.admission import EngineState
     from pyllama.engine.embedder import Embedder, EmbeddingJob
     from pyllama.engine.runner import Runner
+    from pyllama.errors import PyllamaError
     from pyllama.metrics import Metrics
     from pyllama.sched import Event, Request, Sequence
 
@@ -297,8 +298,12 @@ class Engine:
 
     def _publish(self, events: list[Event]) -> None:
         for event in events:
-            self._meter.event(event)
             ticket = self._tickets[event.sequence]
+            if isinstance(event, Finished) and (fault := ticket.fault) is not None:
+                logger.warning("%s: %s", ticket.request.id, fault)
+                self._end(ticket, fault)
+                continue
+            self._meter.event(event)
             if isinstance(event, Finished):
                 # First the place, then the news: who reads the end may submit again at once.
                 self._forget(ticket)
@@ -358,7 +363,7 @@ class Engine:
         else:
             answer.put(None)
 
-    def _end(self, ticket: Ticket, error: EngineError | Cancelled) -> None:
+    def _end(self, ticket: Ticket, error: PyllamaError) -> None:
         if ticket.sequence is not None:
             reason = "cancelled" if isinstance(error, Cancelled) else "error"
             self._meter.end(ticket.sequence, reason)

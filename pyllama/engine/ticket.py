@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.engine.stream import TokenStream
+from pyllama.errors import InvalidResponse
 from pyllama.sched import Request, Status
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ class Ticket:
         self.request = replace(self.request, sampler=None, media=())
         if self.sequence is not None:
             self.sequence.request = self.request
+
+    @property
+    def fault(self) -> InvalidResponse | None:
+        """Why the answer, although it ended by itself, is none: its grammar was given up."""
+        if getattr(self.request.sampler, "has_given_up", False):
+            return InvalidResponse(
+                "the grammar or schema of the answer is too ambiguous: a token takes too long; "
+                "repeat no group that may be empty or holds a repetition"
+            )
+        return None
 
     @property
     def is_waiting(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pyllama.engine import StreamEvent
-from pyllama.errors import EngineError, NativeError, QueueFull
+from pyllama.errors import EngineError, InvalidResponse, NativeError, QueueFull
 from pyllama.results import QueuePlace
 from pyllama.sched import Finished, Started, TokenSampled
 from tests.support.builders import request
@@ -33,6 +33,30 @@ def test_many_threads_get_their_own_answers(make: Callable[..., Room]) -> None:
     expected = {n: continuation([n, 5, 6], 20, room.limits) for n in range(32)}
     assert answers == expected
     until(lambda: (room.engine.n_busy, room.engine.n_waiting) == (0, 0))
+    room.engine.check_integrity()
+
+
+class Sampler:
+    """Stands for one whose grammar is too ambiguous, or is not."""
+
+    def __init__(self, *, has_given_up: bool) -> None:
+        self.has_given_up = has_given_up
+
+
+def test_an_answer_whose_grammar_was_given_up_fails_alone(
+    make: Callable[..., Room], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends with an error that says so, in the log too; what is computed beside it goes on."""
+    room = make(n_slots=2)
+    room.runner.gate.clear()
+    lost = room.engine.submit(request([4, 5], 5, sampler=Sampler(has_given_up=True)))
+    other = room.engine.submit(request([1, 2], 5, sampler=Sampler(has_given_up=False)))
+    room.runner.gate.set()
+    with pytest.raises(InvalidResponse, match="too ambiguous"):
+        answer(lost)
+    assert answer(other) == continuation([1, 2], 5, room.limits)
+    assert caplog.text.count("too ambiguous") == 1
+    assert room.engine.metrics().finished == {"error": 1, "length": 1}
     room.engine.check_integrity()
 
 
