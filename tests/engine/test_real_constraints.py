@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from pyllama import Llama
-from pyllama.errors import InvalidRequest
+from pyllama.errors import InvalidRequest, InvalidResponse
 from pyllama.text import Constraint, Prompt
 from pyllama.text.parser import AnswerParser
 from tests.support.formats import read
@@ -168,6 +168,19 @@ def test_the_named_tool_is_called(llm: Llama) -> None:
         (call,) = calls_in(text)
         assert call["name"] == name
         assert parsed(prompt, text) == [call]
+
+
+def test_an_answer_whose_grammar_is_too_ambiguous_is_an_error(llm: Llama) -> None:
+    """Not an empty one that ended well; a neighbour's answer is what it is alone."""
+    alone = llm.chat(user("Hi"), max_tokens=20, temperature=0.0).text
+    beside = llm.chat(user("Hi"), max_tokens=20, temperature=0.0, stream=True)
+    with pytest.raises(InvalidResponse, match="too ambiguous"):
+        llm.chat(user("x"), grammar='root ::= (([a-z ]?){30}){30} "Q"', max_tokens=15)
+    assert "".join(delta.text for delta in beside) == alone
+    pattern = {"type": "string", "pattern": "^(([a-z ]?){30}){30}Q$"}
+    form = {"type": "object", "properties": {"a": pattern}, "required": ["a"]}
+    with pytest.raises(InvalidResponse, match="too ambiguous"):
+        llm.chat(user("x"), response_format=form, max_tokens=30)
 
 
 def test_a_call_that_is_cut_ends_by_length(llm: Llama) -> None:

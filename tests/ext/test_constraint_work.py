@@ -25,7 +25,7 @@ AMBIGUOUS = {
     "after a while": 'root ::= [a-z ]{8} (([a-z ]?){20}){20} "Q"',
 }
 PLAIN = {
-    "numbered": "root ::= " + " | ".join(f'"w{n:04d}"' for n in range(1900)),
+    "numbered": "root ::= " + " | ".join(f'"w{n:04d}"' for n in range(1000)),
     "any start": "root ::= " + " | ".join(f'"{n:04d}"' for n in range(1900)),
     "optional": 'root ::= "{" ' + " ".join(f'("f{n}:" [^"]* ";")?' for n in range(60)) + ' "}"',
 }
