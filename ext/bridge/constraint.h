@@ -39,7 +39,8 @@ public:
     // A grammar may come to a place where no token fits, and a lazy one may wake within a token whose
     // rest does not fit: llama.cpp throws then, or ends the process, and other rows would fail with
     // this one. Here the grammar is given up instead. The answer ends at a dead end, and where a token
-    // would take too long, which has_given_up() says; it goes on, free, where a lazy grammar did not take what woke it.
+    // would take too long, which has_given_up() says; it goes on, free, where a lazy grammar did not take
+    // what woke it.
     llama_token accept(llama_token token);
 
     // Whether the grammar took too long: then the answer ended before it was what the grammar asks for.
