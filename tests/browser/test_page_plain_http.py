@@ -49,7 +49,7 @@ def url(request: pytest.FixtureRequest, server_environ: dict[str, str]) -> Itera
 @pytest.fixture
 def plain(open_page: OpenPage, url: str) -> ChatPage:
     """The page from there; the browser does not trust the way that it came."""
-    chat = open_page(url=url, settings={"max_tokens": 16})
+    chat = open_page(url=url)
     assert chat.page.evaluate("isSecureContext") is False
     kinds = chat.page.evaluate("[typeof crypto.randomUUID, typeof navigator.clipboard]")
     assert kinds == ["undefined", "undefined"]
