@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pyllama import Llama, Prompt
 
 
+MAX_TOOLS = 128
+"""Most tools of a request; the library's own bound, which is checked late."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A chat in the form that :meth:`pyllama.Llama.chat_prompt` takes."""
@@ -34,6 +38,19 @@ def function_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     """Return a call as a message's ``tool_calls`` holds it."""
     function = {"name": name, "arguments": arguments}
     return {"id": call_id, "type": "function", "function": function}
+
+
+def check_n_tools(n_tools: int, path: str) -> None:
+    """Refuse more tools than may be shown, before anything is done with them.
+
+    Raises:
+        InvalidRequest: there are too many; it names the list at the path.
+    """
+    if n_tools > MAX_TOOLS:
+        raise InvalidRequest(
+            f"{path} makes more than {MAX_TOOLS} tools of the caller's own; send fewer",
+            param=path,
+        )
 
 
 def named_tool(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
 from ..conversation import function_call
 from ..ignored import note_item
@@ -112,6 +113,7 @@ class Converter(Conversion):
         thoughts: list[str] = []
         calls: list[dict[str, Any]] = []
         for block in blocks:
+            checkpoint()
             kind = block.value["type"]
             if kind == "thinking":
                 thoughts.append(block.value["thinking"])
@@ -147,6 +149,7 @@ def _blocks(path: str, content: str | Sequence[Mapping[str, Any]]) -> list[_Bloc
 
 def _part(block: _Block, where: str) -> Part:
     """Return what a block says or shows. Raises Unsupported where it does neither."""
+    checkpoint()
     value, path = block.value, block.path
     kind = value["type"]
     if kind == "text":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
-from ..conversation import named_tool
+from ..conversation import check_n_tools, named_tool
 from ..ignored import note_tool
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def tool_options(fields: Mapping[str, Any], names: dict[str, str]) -> dict[str, 
     tools: Sequence[_Tool] = fields.get("tools", ())
     own = [(i, tool) for i, tool in enumerate(tools) if _is_own(tool)]
     hosted = [tool for tool in tools if not _is_own(tool)]
+    check_n_tools(len(own), "tools")
     for tool in hosted:
+        checkpoint()
         note_tool(tool["type"])
     options: dict[str, Any] = {}
     if own:
@@ -63,7 +66,7 @@ def _choice(
                     param="tool_choice.name",
                 )
     if kind in {"any", "tool"} and not own:
-        kinds = ", ".join(repr(tool["type"][:40]) for tool in hosted)
+        kinds = ", ".join(dict.fromkeys(repr(tool["type"][:40]) for tool in hosted))
         reason = f" of the caller's own; this server does not have {kinds}" if hosted else ""
         raise InvalidRequest(f"tool_choice {kind!r} needs tools{reason}", param="tool_choice")
     if kind == "tool":

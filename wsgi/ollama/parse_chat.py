@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..conversation import Conversation, function_call
+from pyllama.interruption import checkpoint
+
+from ..conversation import Conversation, check_n_tools, function_call
 from ..fields import FieldReader
 from ..ignored import note_tool
 from ..parts import content_of, names_of
@@ -55,12 +57,14 @@ def _tools(tools: Sequence[Mapping[str, Any]], names: dict[str, str]) -> list[di
     """Return the functions, and add their paths in the body; other kinds are left out."""
     made: list[dict[str, Any]] = []
     for i, tool in enumerate(tools):
+        checkpoint()
         kind = tool.get("type") or "function"
         if kind != "function":
             note_tool(kind)
             continue
         names[f"tools[{len(made)}]"] = f"tools[{i}]"
         made.append({**tool, "type": kind})
+        check_n_tools(len(made), "tools")
     return made
 
 
@@ -69,6 +73,7 @@ def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
     made: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     for i, message in enumerate(messages):
+        checkpoint()
         place = f"messages[{i}]"
         images, text = message.get("images") or (), message.get("content") or ""
         parts = parts_of(images, f"{place}.images", text, f"{place}.content")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.interruption import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pyllama import Llama
+
+MAX_TEXTS = 1000
+"""Most texts instead of ids: to tokenise one takes longer than all else here."""
 
 
 def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> list[tuple[int, Any]]:
@@ -19,10 +23,18 @@ def read_logit_bias(value: Mapping[str, Any] | Sequence[Any], llm: Llama) -> lis
     pairs; a text instead of an id, which stands for each of its tokens; and ``false``, which bans.
 
     Raises:
-        InvalidRequest: an entry has another form, or an id is none of the vocabulary.
+        InvalidRequest: an entry has another form, an id is none of the vocabulary, or there are
+            too many texts.
     """
     biases: list[tuple[int, Any]] = []
+    n_texts = 0
     for token, bias, path in _entries(value):
+        checkpoint()
+        n_texts += isinstance(token, str)
+        if n_texts > MAX_TEXTS:
+            raise InvalidRequest(
+                f"logit_bias has more than {MAX_TEXTS} texts; send token ids", param="logit_bias"
+            )
         tokens = [token] if isinstance(token, int) else llm.tokenize(token)
         for token_id in tokens:
             if not 0 <= token_id < llm.info.n_vocab:

@@ -55,6 +55,7 @@ def _message(message: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _part(part: dict[str, Any], path: str) -> dict[str, Any]:
+    checkpoint()
     if part["type"] == "refusal":
         return {"type": "text", "text": part["refusal"]}
     if part["type"] != "text" and part["type"] not in _MEDIA:
@@ -67,6 +68,7 @@ def _part(part: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
+    checkpoint()
     if call.get("type") == "custom":
         function = call["custom"]
         arguments: Any = free_form_arguments(function["input"])

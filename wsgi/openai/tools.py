@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
+from ..conversation import check_n_tools
 from ..free_form import free_form_function
 from ..ignored import note_tool
 
@@ -38,6 +40,7 @@ def read_tools(fields: Mapping[str, Any]) -> ChatTools:
     custom: set[str] = set()
     hosted: list[str] = []
     for i, tool in enumerate(fields.get("tools", ())):
+        checkpoint()
         kind = tool.get("type", "function")
         if kind == "function":
             own.append({"type": kind, **tool})
@@ -50,6 +53,7 @@ def read_tools(fields: Mapping[str, Any]) -> ChatTools:
             note_tool(kind)
             continue
         paths.append(f"tools[{i}]")
+        check_n_tools(len(own), "tools")
     own, paths, choice = _chosen(fields.get("tool_choice", "auto"), own, paths)
     if not own:
         if choice not in ("auto", "none"):
@@ -93,6 +97,7 @@ def _chosen(
 def _allowed(wanted: Sequence[Mapping[str, Any]], known: set[str]) -> set[str]:
     allowed = set()
     for i, entry in enumerate(wanted):
+        checkpoint()
         kind = entry.get("type", "function")
         if kind not in {"function", "custom"}:
             continue

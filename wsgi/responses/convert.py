@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
 from ..conversation import function_call
 from ..ignored import note_item
@@ -26,6 +27,9 @@ class Converter(Conversion):
     def __init__(self) -> None:
         super().__init__()
         self._function_names: dict[str, str] = {}
+        # PERF: to add each text to those before it would take the square of their number.
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
 
     def add_instructions(self, text: str) -> None:
         """Add the ``instructions`` field."""
@@ -42,6 +46,7 @@ class Converter(Conversion):
             Unsupported: it is of a type, or has a part of a type, that is not read here.
             InvalidRequest: it makes no sense where it stands.
         """
+        checkpoint()
         kind = item.get("type", "message")
         if kind == "message":
             self._add_message(item, path)
@@ -62,6 +67,7 @@ class Converter(Conversion):
 
     def finish(self) -> None:
         """Check the end of it. Raises InvalidRequest."""
+        self._end_answer()
         if not self.messages:
             raise InvalidRequest("input must not be empty", param="input")
         if self.messages[-1].get("tool_calls"):
@@ -75,8 +81,8 @@ class Converter(Conversion):
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if item["role"] == "assistant":
             texts = _texts(parts, f"{path}.content", _TEXTS)
-            answer = self._answer(path)
-            answer["content"] = (answer["content"] or "") + "".join(texts)
+            self._answer(path)
+            self._texts += texts
         else:
             self._add(path, {"role": item["role"]}, _parts(parts, f"{path}.content"))
 
@@ -85,8 +91,8 @@ class Converter(Conversion):
         texts = _texts(parts, f"{path}.content", _THOUGHTS)
         # What is encrypted only its maker can read.
         if texts:
-            answer = self._answer(path)
-            answer["reasoning_content"] = answer.get("reasoning_content", "") + "".join(texts)
+            self._answer(path)
+            self._thoughts += texts
 
     def _add_call(self, item: Item, path: str) -> None:
         call_id = call_id_of(item, path)
@@ -97,7 +103,6 @@ class Converter(Conversion):
         place = f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"
         self.names[place] = self.names[f"{place}.function"] = path
         calls.append(function_call(call_id, name, arguments))
-        answer["content"] = answer["content"] or None
 
     def _add_output(self, item: Item, path: str) -> None:
         call_id = call_id_of(item, path)
@@ -119,6 +124,20 @@ class Converter(Conversion):
             self._add(path, {"role": "assistant", "content": ""})
         return self.messages[-1]
 
+    def _add(self, path: str, message: dict[str, Any], parts: Sequence[Part] | None = None) -> None:
+        self._end_answer()
+        super()._add(path, message, parts)
+
+    def _end_answer(self) -> None:
+        """Give the assistant's message, if it is the last one, the texts that came for it."""
+        last = self.messages[-1] if self.messages else {}
+        if last.get("role") != "assistant":
+            return
+        last["content"] = "".join(self._texts) or (None if "tool_calls" in last else "")
+        if self._thoughts:
+            last["reasoning_content"] = "".join(self._thoughts)
+        self._texts, self._thoughts = [], []
+
 
 def _parts(parts: Sequence[Mapping[str, Any]], path: str) -> list[Part]:
     """Return parts of what is said or shown to the model."""
@@ -126,6 +145,7 @@ def _parts(parts: Sequence[Mapping[str, Any]], path: str) -> list[Part]:
 
 
 def _part(part: Mapping[str, Any], path: str) -> Part:
+    checkpoint()
     kind = part["type"]
     if kind in _TEXTS:
         return text_part(part["text"], path)
@@ -138,6 +158,7 @@ def _part(part: Mapping[str, Any], path: str) -> Part:
 
 def _texts(parts: Sequence[Mapping[str, Any]], path: str, kinds: frozenset[str]) -> list[str]:
     for i, part in enumerate(parts):
+        checkpoint()
         if part["type"] not in kinds:
             raise _unsupported(part["type"], f"{path}[{i}]", kinds)
     return [part["text"] for part in parts]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
+from ..conversation import check_n_tools
 from ..free_form import free_form_function
 from ..ignored import note_tool
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 _MAX_NAME = 64
 _SEARCH = "tool_search"
+
+# The type of a tool with its name and namespace, or with what the model calls it.
+_Key = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,9 @@ class Toolbox:
 
     def __init__(self) -> None:
         self.own: list[OwnTool] = []
-        self._left_out: list[str] = []
+        self._by_call: dict[str, OwnTool] = {}
+        # A dict, since their order counts.
+        self._left_out: dict[str, None] = {}
 
     def add(self, tools: Sequence[Mapping[str, Any]], path: str, *, again: bool = False) -> None:
         """Add tools, those of hosted services left out.
@@ -56,15 +63,20 @@ class Toolbox:
             tools: they satisfy the schema.
             path: where they stand in the body.
             again: whether some of them may be here already.
+
+        Raises:
+            InvalidRequest: there are too many.
         """
-        known = {tool.called for tool in self.own} if again else set()
         for i, tool in enumerate(tools):
-            made = self._made(tool, f"{path}[{i}]")
-            self.own += [each for each in made if each.called not in known]
+            for each in self._made(tool, f"{path}[{i}]"):
+                if not (again and each.called in self._by_call):
+                    self.own.append(each)
+                    self._by_call.setdefault(each.called, each)
+            check_n_tools(len(self.own), path)
 
     def find(self, called: str) -> OwnTool | None:
         """Return the tool that the model calls by a name."""
-        return next((tool for tool in self.own if tool.called == called), None)
+        return self._by_call.get(called)
 
     def options(self, choice: str | Mapping[str, Any], names: dict[str, str]) -> dict[str, Any]:
         """Return what ``chat_prompt`` is told of the tools.
@@ -82,7 +94,7 @@ class Toolbox:
             if choice["type"] == "allowed_tools":
                 shown, wanted = self._allowed(choice["tools"]), choice["mode"]
             else:
-                chosen = self._chosen(choice, "tool_choice")
+                chosen = self.own[self._chosen(choice, "tool_choice", self._places())]
                 wanted = {"type": "function", "function": {"name": chosen.called}}
         if wanted == "required" and not shown:
             raise InvalidRequest(
@@ -100,6 +112,7 @@ class Toolbox:
 
     def _made(self, tool: Mapping[str, Any], path: str) -> list[OwnTool]:
         """Return what stands for a tool; nothing for one of a hosted service."""
+        checkpoint()
         kind = tool["type"]
         if kind == "namespace":
             return self._inner(tool, path)
@@ -108,17 +121,16 @@ class Toolbox:
         elif kind in {"function", "custom"}:
             name = tool["name"]
         else:
-            self._left_out.append(kind)
-            note_tool(kind)
+            self._leave_out(kind)
             return []
         return [_own(tool, kind, name, path=path)]
 
     def _inner(self, group: Mapping[str, Any], path: str) -> list[OwnTool]:
         made: list[OwnTool] = []
         for i, tool in enumerate(group["tools"]):
+            checkpoint()
             if tool["type"] not in {"function", "custom"}:
-                self._left_out.append(tool["type"])
-                note_tool(tool["type"])
+                self._leave_out(tool["type"])
                 continue
             if not made and group.get("description"):
                 # Told once: there is no other place for what is said of the group.
@@ -128,15 +140,28 @@ class Toolbox:
             made.append(_own(tool, tool["type"], tool["name"], path=here, namespace=group["name"]))
         return made
 
-    def _allowed(self, wanted: Sequence[Mapping[str, Any]]) -> list[OwnTool]:
-        allowed = []
-        for i, entry in enumerate(wanted):
-            if entry["type"] in self._left_out:
-                continue
-            allowed.append(self._chosen(entry, f"tool_choice.tools[{i}]"))
-        return [tool for tool in self.own if tool in allowed]
+    def _leave_out(self, kind: str) -> None:
+        self._left_out[kind] = None
+        note_tool(kind)
 
-    def _chosen(self, entry: Mapping[str, Any], path: str) -> OwnTool:
+    def _places(self) -> dict[_Key, int]:
+        """Return which tool is the first that a choice may mean by its type and names."""
+        places: dict[_Key, int] = {}
+        for k, tool in enumerate(self.own):
+            for key in ((tool.name, None), (tool.name, tool.namespace), (tool.called,)):
+                places.setdefault((tool.kind, *key), k)
+        return places
+
+    def _allowed(self, wanted: Sequence[Mapping[str, Any]]) -> list[OwnTool]:
+        places = self._places()
+        allowed = set()
+        for i, entry in enumerate(wanted):
+            checkpoint()
+            if entry["type"] not in self._left_out:
+                allowed.add(self._chosen(entry, f"tool_choice.tools[{i}]", places))
+        return [self.own[k] for k in sorted(allowed)]
+
+    def _chosen(self, entry: Mapping[str, Any], path: str, places: Mapping[_Key, int]) -> int:
         kind = entry["type"]
         if kind not in {"function", "custom", _SEARCH}:
             raise Unsupported(
@@ -146,10 +171,11 @@ class Toolbox:
             )
         name = entry.get("name", _SEARCH if kind == _SEARCH else "")
         namespace = entry.get("namespace")
-        for tool in self.own:
-            is_named = tool.name == name and namespace in (None, tool.namespace)
-            if tool.kind == kind and (is_named or tool.called == name):
-                return tool
+        if isinstance(name, str) and (namespace is None or isinstance(namespace, str)):
+            keys = ((kind, name, namespace), (kind, name))
+            found = [places[key] for key in keys if key in places]
+            if found:
+                return min(found)
         raise InvalidRequest(
             f"{path}.name must be the name of one of the tools, not {str(name)[:64]!r}",
             param=f"{path}.name",
@@ -158,7 +184,7 @@ class Toolbox:
     def _reason(self) -> str:
         if not self._left_out:
             return ""
-        kinds = ", ".join(repr(kind[:40]) for kind in dict.fromkeys(self._left_out))
+        kinds = ", ".join(repr(kind[:40]) for kind in self._left_out)
         return f" of the caller's own; this server does not have {kinds}"
 
 

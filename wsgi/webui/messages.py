@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.interruption import checkpoint
 
 from ..conversation import function_call
 
@@ -56,6 +57,7 @@ class MessageReader:
         return [self._message(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
     def _message(self, message: Mapping[str, Any], path: str) -> dict[str, Any]:
+        checkpoint()
         read: dict[str, Any] = {"role": message["role"], "content": message.get("content") or ""}
         if message.get("thinking"):
             read["reasoning_content"] = message["thinking"]
