@@ -12,6 +12,7 @@ from pyllama.media import MARK, MediaReader
 from pyllama.text import messages as chat_messages
 from pyllama.text import tools as chat_tools
 from pyllama.text.answer_form import AnswerForm
+from pyllama.text.arguments import with_object_arguments
 from pyllama.text.chat_form import ChatForm, FormBuilder, Wanted
 from pyllama.text.lru import LruCache
 from pyllama.text.prompts import Prompt
@@ -240,7 +241,21 @@ class ChatPrompts:
         return request
 
     def _render(self, request: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
-        """Return a chat's prompt, with the tools as the request has them."""
+        """Return a chat's prompt, with the tools as the request has them.
+
+        A template that reads arguments as objects refuses those that are a text: it is given
+        objects then, and so is who uses the request after it.
+        """
+        try:
+            return self._rendered(request, wanted)
+        except InvalidRequest:
+            messages = with_object_arguments(request["messages"])
+            if messages is None:
+                raise
+        request["messages"] = messages
+        return self._rendered(request, wanted)
+
+    def _rendered(self, request: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
         request = dict(request)
         if self._forms.support.has_form and wanted.tools.given:
             request["tools"] = wanted.tools.shown

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
 from pyllama.interruption import checkpoint
+from pyllama.text.arguments import read_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama.media import Attachments
-
-MAX_MEMBERS = 1000
-"""Most members of an object in what a template is given."""
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # What llama-common reads of a message.
@@ -132,23 +130,11 @@ def _call(call: Any, path: str) -> dict[str, Any]:
         arguments = "{}"
     elif not isinstance(arguments, str) and not hasattr(arguments, "keys"):
         raise InvalidRequest(f"{where} must be JSON text or an object", param=where)
-    try:
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        json.loads(text, object_pairs_hook=_bounded)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(f"{where} must be JSON: {error}", param=where) from error
     found = {
         "type": "function",
-        "function": {"name": function["name"], "arguments": arguments},
+        "function": {"name": function["name"], "arguments": read_arguments(arguments, where)},
     }
     return {**found, "id": call["id"]} if call.get("id") else found
-
-
-def _bounded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, if it is none that llama-common takes the square of its size to read."""
-    if len(pairs) > MAX_MEMBERS:
-        raise ValueError(f"an object has {len(pairs)} members, more than {MAX_MEMBERS}")
-    return dict(pairs)
 
 
 def _check_text(value: Any, path: str) -> None:

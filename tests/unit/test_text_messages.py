@@ -45,10 +45,6 @@ def assistant(**more: Any) -> dict[str, Any]:
         (assistant(tool_calls=[{"function": {}}]), ".tool_calls[0].function.name"),
         (assistant(tool_calls=[{**CALL, "id": 5}]), ".tool_calls[0].id"),
         (
-            assistant(tool_calls=[{"function": {"name": "f", "arguments": "{"}}]),
-            ".tool_calls[0].function.arguments",
-        ),
-        (
             assistant(tool_calls=[{"function": {"name": "f", "arguments": 5}}]),
             ".tool_calls[0].function.arguments",
         ),
