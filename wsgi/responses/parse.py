@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.field_names import renamed
+from pyllama.interruption import checkpoint
 
 from ..conversation import Conversation
 from ..fields import FieldReader
@@ -128,9 +129,14 @@ def _items(given: str | Sequence[Item], store: ResponseStore) -> tuple[Item, ...
     if isinstance(given, str):
         return ({"type": "message", "role": "user", "content": given},)
     return tuple(
-        store.item(item["id"], param=f"input[{i}].id") if _is_reference(item) else item
+        _referred(item, store, f"input[{i}].id") if _is_reference(item) else item
         for i, item in enumerate(given)
     )
+
+
+def _referred(item: Item, store: ResponseStore, path: str) -> Item:
+    checkpoint()
+    return store.item(item["id"], param=path)
 
 
 def _is_reference(item: Item) -> bool:
