@@ -236,8 +236,8 @@ def test_errors_are_the_clients_own(public: ollama.Client, model: str) -> None:
     assert missing.value.status_code == 404
     with pytest.raises(ollama.ResponseError, match="not found"):
         list(public.chat("none", FRANCE, stream=True))
-    with pytest.raises(ollama.ResponseError, match=r"options\.num_gpu") as wrong:
-        public.chat(model, FRANCE, options={"num_gpu": 1})
+    with pytest.raises(ollama.ResponseError, match=r"options\.penalize_newline") as wrong:
+        public.chat(model, FRANCE, options={"penalize_newline": True})
     assert wrong.value.status_code == 400
     with pytest.raises(ollama.ResponseError, match="was not made to fill in"):
         public.generate(model, "def f(", suffix="return 1")

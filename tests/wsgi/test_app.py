@@ -148,7 +148,7 @@ def test_wrong_worker_is_warned_about_once(
 
 def test_app_is_built_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """``wsgi.app`` exists when asked for, and loads what the settings say."""
-    read = types.SimpleNamespace(cors_origins=("https://chat.example.com",))
+    read = types.SimpleNamespace(cors_origins=("https://chat.example.com",), prepare_s=60.0)
     settings: Any = types.ModuleType("pyllama.settings")
     settings.from_environment = lambda: read
     llm = FakeLlama()

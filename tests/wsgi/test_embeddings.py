@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from pyllama.errors import ContextOverflow, ModelLoadError, QueueFull
+from pyllama.interruption import Interruptible
 from tests.support.fake_llama import INFO, FakeLlama
 from tests.wsgi.conftest import ClientOf
 from wsgi.client import ClientGone, ClientWatch
@@ -193,7 +194,8 @@ def test_a_client_that_leaves_ends_its_request() -> None:
     server, client = socket.socketpair()
     request: Any = type("Request", (), {})()
     request.env = {"gunicorn.socket": server}
-    request.context = type("Context", (), {"record": RequestRecord("id", "POST")})()
+    context = {"record": RequestRecord("id", "POST"), "interruptible": Interruptible(lambda: None)}
+    request.context = type("Context", (), context)()
     client.close()
     assert ClientWatch(request.env).gone()
     start_s = time.monotonic()
