@@ -75,7 +75,7 @@ def test_a_picture_is_sent_shown_and_answered(chat: ChatPage, tmp_path: Path, wa
     """However it comes: uploaded, sent by its handle, and small in the message."""
     with chat.page.expect_request("**/api/chat") as sent:
         assert show(chat, coloured(tmp_path, "red"), way)
-    (message,) = sent_body(sent.value)["messages"]
+    *_, message = sent_body(sent.value)["messages"]
     assert message["content"] == QUESTION
     assert [handle.startswith("upload_") for handle in message["imagePaths"]] == [True]
     picture = chat.page.locator(".message.user").get_by_role("img", name="red.png")
@@ -145,7 +145,7 @@ def test_a_video_is_played_and_answered(chat: ChatPage, tmp_path: Path, screensh
     with chat.page.expect_request("**/api/chat") as sent:
         chat.page.get_by_role("button", name="Send").click()
     assert chat.answer()
-    (message,) = sent_body(sent.value)["messages"]
+    *_, message = sent_body(sent.value)["messages"]
     assert message["content"] == "Describe this video."
     assert len(message["videoPaths"]) == 1
     for _ in range(2):

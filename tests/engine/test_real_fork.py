@@ -30,7 +30,7 @@ def refused(use):
         return True
     return False
 llm = make()
-whole = llm.chat(HI, max_tokens=3)
+whole = llm.chat(HI, max_tokens=3, temperature=0.0)
 stream = llm.generate("Once", stream=True, max_tokens=-1, ignore_eos=True)
 next(stream)
 several = llm.start_all([(llm.text_prompt("One"), llm.defaults)] * 2)
@@ -103,12 +103,12 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 ANOTHER = """
 def work():
     with make() as own:
-        assert own.chat(HI, max_tokens=3).text == whole.text
+        assert own.chat(HI, max_tokens=3, temperature=0.0).text == whole.text
 in_child(work)
 """
 
 AFTER = """
-assert llm.chat(HI, max_tokens=3).text == whole.text
+assert llm.chat(HI, max_tokens=3, temperature=0.0).text == whole.text
 assert next(stream) is not None
 pending.result()
 stream.close()
