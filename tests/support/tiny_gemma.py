@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 
+from tests.support.random_weights import write_weights
 from tests.support.tiny_qwen import CONTROL, TOKENS
 
 WINDOW = 64
@@ -22,25 +22,11 @@ _N_LAYERS = 6
 
 def write(path: Path) -> Path:
     """Write the model; every byte is a token, and it answers in visible letters without an end."""
-    random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "gemma3")
     _describe(writer)
-    for name, shape in _tensors():
-        if name.endswith("norm.weight"):
-            data = np.ones(shape, np.float32)
-        else:
-            # What was said matters more than the last letter: layers add vectors of length 1 for
-            # each dimension to an embedding that the model multiplies by the root of its length.
-            spread = 0.05 if name.startswith("token_embd") else 2.0 * shape[1] ** -0.5
-            data = (random.standard_normal(shape) * spread).astype(np.float32)
-        if name == "output.weight":
-            # What is not a visible letter is never the likeliest.
-            data[:33] = data[127:] = 0
-        writer.add_tensor(name, data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    # What was said matters more than the last letter: layers add vectors of length 1 for each
+    # dimension to an embedding that the model multiplies by the root of its length.
+    write_weights(writer, _tensors(), embedding_spread=0.05)
     return path
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
+
+from tests.support.random_weights import write_weights
 
 N_EMBD = 64
 _N_FF = 128
@@ -43,26 +44,10 @@ def write(path: Path, *, adds_bos: bool = False) -> Path:
         path: the file.
         adds_bos: whether its vocabulary puts a token before every text.
     """
-    random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(str(path), "qwen2vl")
     _describe(writer, adds_bos=adds_bos)
-    for name, shape in _tensors():
-        if name.endswith("norm.weight"):
-            data = np.ones(shape, np.float32)
-        elif name.endswith(".bias"):
-            data = np.zeros(shape, np.float32)
-        else:
-            # Large enough for what was said to matter more than the last letter.
-            spread = 1.0 if name.startswith("token_embd") else 2.0 * shape[1] ** -0.5
-            data = (random.standard_normal(shape) * spread).astype(np.float32)
-        if name == "output.weight":
-            # What is not a visible letter is never the likeliest.
-            data[:33] = data[127:] = 0
-        writer.add_tensor(name, data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    # Large enough for what was said to matter more than the last letter.
+    write_weights(writer, _tensors(), embedding_spread=1.0)
     return path
 
 
