@@ -13,7 +13,7 @@ from pyllama import hub
 from pyllama.errors import Cancelled, ConfigError, EngineError, ModelClosed, ModelLoadError
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf, client_of
-from tests.wsgi.test_webui_models import ASKED, HI, LOAD, Loader, until
+from tests.wsgi.test_webui_models import ASKED, HI, LOAD, Loader, served, until
 from wsgi.host import Host
 
 FOLDER = "/srv/secret place/models"
@@ -58,12 +58,7 @@ def loader() -> Checked:
 def host(loader: Checked, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """A host with the first model loaded."""
     monkeypatch.setattr(hub, "check_gguf", lambda _path: None)
-    host = Host.loading(loader.load, loader.check)
-    host.start()
-    until(lambda: host.state == "ready")
-    yield host
-    loader.gate.set()
-    host.close()
+    yield from served(Host.loading(loader.load, loader.check), loader)
 
 
 @pytest.fixture

@@ -44,6 +44,15 @@ class Loader:
         return self.models[-1]
 
 
+def served(host: Host, loader: Loader) -> Iterator[Host]:
+    """Have a host load its first model; close it in the end, whatever a load waits for."""
+    host.start()
+    until(lambda: host.state == "ready")
+    yield host
+    loader.gate.set()
+    host.close()
+
+
 @pytest.fixture
 def loader() -> Loader:
     """What makes the models of a host."""
@@ -54,12 +63,7 @@ def loader() -> Loader:
 def host(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """A host with the first model loaded; its file is taken to be sound."""
     monkeypatch.setattr(hub, "check_gguf", lambda _path: None)
-    host = Host.loading(loader.load)
-    host.start()
-    until(lambda: host.state == "ready")
-    yield host
-    loader.gate.set()
-    host.close()
+    yield from served(Host.loading(loader.load), loader)
 
 
 @pytest.fixture
