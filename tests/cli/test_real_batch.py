@@ -65,7 +65,9 @@ def results(text: str) -> list[dict[str, Any]]:
 def test_a_question_through_pipes(model_path: Path) -> None:
     """The answer is all there is on stdout, and nothing is on stderr."""
     system = "You are a helpful assistant."
-    done = run("run", model_path, "--system", system, text="What is the capital of France?\n")
+    done = run(
+        "run", model_path, "--temp", 0, "--system", system, text="What is the capital of France?\n"
+    )
     assert done.returncode == 0
     assert "Paris" in done.stdout
     assert done.stdout.endswith("\n")
