@@ -68,10 +68,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def server_environ(short_model_path: Path) -> dict[str, str]:
+def server_environ(model_path: Path) -> dict[str, str]:
     """The settings of a server with two slots: a third request has to wait."""
     return {
-        "LLAMA_ARG_MODEL": str(short_model_path),
+        "LLAMA_ARG_MODEL": str(model_path),
         "LLAMA_ARG_CTX_SIZE": str(SLOTS * 2048),
         "LLAMA_ARG_N_PARALLEL": str(SLOTS),
         "LLAMA_ARG_THREADS": "1",

@@ -114,7 +114,9 @@ def test_async_ollama_client_gets_vectors(server: Server, short_model_path: Path
     async def ask() -> list[Any]:
         client = ollama.AsyncClient(host=server.url)
         try:
-            return await asyncio.gather(*(client.embed(short_model_path.stem, TEXTS) for _ in range(3)))
+            return await asyncio.gather(
+                *(client.embed(short_model_path.stem, TEXTS) for _ in range(3))
+            )
         finally:
             await client._client.aclose()
 
