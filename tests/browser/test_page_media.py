@@ -36,16 +36,11 @@ _FORGET_FILES = """() => new Promise((resolve, reject) => {
 def server(
     request: pytest.FixtureRequest,
     server_environ: dict[str, str],
-    short_model_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """A server with a projector of random weights, of the kind that the test names."""
     mmproj = projectors.make(tmp_path_factory.mktemp("projectors"), request.param)
-    environ = {
-        **server_environ,
-        "LLAMA_ARG_MODEL": str(short_model_path),
-        "LLAMA_ARG_MMPROJ": str(mmproj),
-    }
+    environ = {**server_environ, "LLAMA_ARG_MMPROJ": str(mmproj)}
     with Server("-c", "python:wsgi.gunicorn_conf", "wsgi:app", environ=environ) as server:
         yield server.ready()
 

@@ -13,8 +13,8 @@ from pyllama.errors import InvalidRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Lines that differ, so that no part of the beginning repeats.
-COMMON = "".join(f"Entry {n} of the list has the value {n * n}.\n" for n in range(20))
+# A hundred lines that differ, so that no part of the beginning repeats.
+COMMON = "".join(f"Entry {n} of the list has the value {n * n}.\n" for n in range(40))
 COUNTS = [range(10 * i + 7, 10 * i + 17) for i in range(4)]
 PROMPTS = [COMMON + "".join(f"{n}, " for n in count).strip() for count in COUNTS]
 

@@ -39,17 +39,15 @@ def keep(path: Path, *options: tuple[str, ...]) -> Path:
 
 
 def test_a_tuning_is_used_by_the_next_load(
-    short_model_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+    model_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Seconds of measuring leave one file with its raw figures; the next Llama says it uses it."""
-    made = wanted(short_model_path)
+    made = wanted(model_path)
     trials: list[Trial] = []
     # However slow or busy the machine: what comes to no end is not kept, and leaves nothing.
     for seconds in (5, 20, 80):
         trials.clear()
-        result = tune(
-            made, short_model_path, seconds=seconds, allows_busy=True, report=trials.append
-        )
+        result = tune(made, model_path, seconds=seconds, allows_busy=True, report=trials.append)
         if result.path is not None:
             break
         assert result.doubt
@@ -68,16 +66,16 @@ def test_a_tuning_is_used_by_the_next_load(
     assert line.startswith(f"tuned settings: {words or 'the defaults'} ({result.path}; ")
 
 
-def test_tuned_options_reach_the_context(short_model_path: Path) -> None:
+def test_tuned_options_reach_the_context(model_path: Path) -> None:
     """What is kept is in the context; what the operator says is too, instead."""
-    keep(short_model_path, ("--threads", "1"), ("--ubatch-size", "64"), ("--kv-unified",))
+    keep(model_path, ("--threads", "1"), ("--ubatch-size", "64"), ("--kv-unified",))
     for options, expected in (
         ({}, (1, 64, True)),
         ({"ubatch_size": 128}, (1, 128, True)),
         ({"threads": 2, "kv_unified": False}, (2, 64, False)),
         ({"tuned": False, "threads": 2}, (2, 512, False)),
     ):
-        loaded = load(wanted(short_model_path, **options), short_model_path)
+        loaded = load(wanted(model_path, **options), model_path)
         context = loaded.context
         assert context is not None
         found = (context.n_threads, context.n_ubatch, loaded.limits.is_unified)
@@ -85,13 +83,11 @@ def test_tuned_options_reach_the_context(short_model_path: Path) -> None:
         assert found == expected
 
 
-def test_the_log_says_what_was_left_out(
-    short_model_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_says_what_was_left_out(model_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One line names what is used, what the operator decided instead, and how to turn it off."""
-    file = keep(short_model_path, ("--flash-attn", "off"), ("--threads", "1"))
+    file = keep(model_path, ("--flash-attn", "off"), ("--threads", "1"))
     with caplog.at_level(logging.INFO, logger="pyllama.engine.tuned"):
-        with_tuned(wanted(short_model_path, flash_attn="on"), short_model_path)
+        with_tuned(wanted(model_path, flash_attn="on"), model_path)
     (line,) = caplog.messages
     assert line == (
         "tuned settings: --threads 1; not --flash-attn, which the options given decide "
@@ -99,21 +95,19 @@ def test_the_log_says_what_was_left_out(
     )
 
 
-def test_turned_off_nothing_is_read(
-    short_model_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_turned_off_nothing_is_read(model_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With ``tuned`` off the settings are the operator's alone, and the log is silent."""
-    keep(short_model_path, ("--threads", "1"))
-    made = wanted(short_model_path, tuned=False)
+    keep(model_path, ("--threads", "1"))
+    made = wanted(model_path, tuned=False)
     with caplog.at_level(logging.INFO, logger="pyllama.engine.tuned"):
-        assert with_tuned(made, short_model_path) == made
+        assert with_tuned(made, model_path) == made
     assert caplog.messages == []
 
 
-def test_another_context_shares_the_weights(short_model_path: Path) -> None:
+def test_another_context_shares_the_weights(model_path: Path) -> None:
     """A second context has options of its own, and outlives the first."""
-    made = wanted(short_model_path)
-    first = load(made, short_model_path)
+    made = wanted(model_path)
+    first = load(made, model_path)
     second = another(first, replace(made, options=(*made.options, ("--ubatch-size", "64"))))
     assert first.context is not None
     assert second.context is not None
@@ -124,10 +118,10 @@ def test_another_context_shares_the_weights(short_model_path: Path) -> None:
     second.context.close()
 
 
-def test_a_lane_does_the_work_that_it_reports(short_model_path: Path) -> None:
+def test_a_lane_does_the_work_that_it_reports(model_path: Path) -> None:
     """Each figure is a positive rate, and prompts that were computed are reused."""
-    made = wanted(short_model_path)
-    loaded = load(made, short_model_path)
+    made = wanted(model_path)
+    loaded = load(made, model_path)
     lane = EngineLane(loaded, made)
     lane.workload = Workload(depth=48, n_tokens=6, n_parallel=2)
     rates = [lane.measure(figure) for figure in (PREFILL, DECODE_ONE, DECODE_ALL)]
@@ -139,23 +133,19 @@ def test_a_lane_does_the_work_that_it_reports(short_model_path: Path) -> None:
     assert not loaded.context.is_open
 
 
-def test_a_context_without_room_is_refused(short_model_path: Path, folder: Path) -> None:
+def test_a_context_without_room_is_refused(model_path: Path, folder: Path) -> None:
     """Where no prompt fits, the error says what to raise, and nothing is kept."""
     with pytest.raises(ConfigError, match="raise --ctx-size"):
-        tune(
-            wanted(short_model_path, ctx_size=256, parallel=16, kv_unified=True),
-            short_model_path,
-            seconds=1,
-        )
+        tune(wanted(model_path, ctx_size=256, parallel=16, kv_unified=True), model_path, seconds=1)
     assert list(folder.iterdir()) == []
 
 
-def test_an_interrupt_keeps_nothing(short_model_path: Path, folder: Path) -> None:
+def test_an_interrupt_keeps_nothing(model_path: Path, folder: Path) -> None:
     """Ctrl-C in the middle leaves no file and no engine thread."""
 
     def interrupt(_trial: Trial) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(wanted(short_model_path), short_model_path, seconds=1, report=interrupt)
+        tune(wanted(model_path), model_path, seconds=1, report=interrupt)
     assert list(folder.iterdir()) == []

@@ -24,7 +24,7 @@ def test_made_up_requests_are_answered_as_told(
     """Right or wrong, each gets a status, a type and a shape that the document has for it."""
     llm: Any = FakeLlama()
     app = create_app(Host(llm))
-    plan = Plan.of(pytestconfig, len(PLACES), least=12)
+    plan = Plan.of(pytestconfig, len(PLACES), least=20)
     statuses = try_out(DOCUMENT, place, lambda case: case.call(app=app), plan)
     assert len(statuses) >= plan.n_cases
     assert {200, 400} <= set(statuses)
