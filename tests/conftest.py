@@ -86,3 +86,11 @@ def model_path() -> Path:
     from pyllama import hub  # rooms without a model need no hub
 
     return hub.resolve("default")
+
+
+@pytest.fixture(scope="session")
+def short_model_path(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model's first layers: for tests to which its words do not matter."""
+    from tests.support import short_model  # as above
+
+    return short_model.write(model_path, tmp_path_factory.mktemp("short") / "short.gguf", 3)

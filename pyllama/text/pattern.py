@@ -18,6 +18,9 @@ _CLASSES = {"d": "0-9", "w": "A-Za-z0-9_"}
 _PLAIN = re.compile(r"[A-Za-z0-9 _,:;@#%&!~'`=<>/\u00a0-\ud7ff\ue000-\U0010ffff-]")
 # In a JSON string these stand for themselves only after a backslash.
 _NO_JSON = r"\"\\\x00-\x1F\x7F"
+# What does in between, as first and last characters.
+_JSON_SPANS = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7E), (0x80, 0x10FFFF))
+_SPAN = re.compile(r"(\\.|[^\\])-(\\.|[^\\])")
 _ESCAPED = re.compile(r"[.^$|()\[\]{}*+?/,:;@#%&!~'`=<>_ -]")
 _REPEAT = re.compile(r"\{(\d{1,4})(?:(,)(\d{0,4}))?\}")
 
@@ -118,7 +121,24 @@ class _Rewriter:
         if end >= len(self._text) or not body:
             return None
         self._at = end + 1
+        if not negated:
+            body = _SPAN.sub(_plain_spans, body)
+        # What stands for itself here would make the class another one where it comes to stand.
+        if body.startswith("^"):
+            body = rf"\x5E{body[1:]}"
+        if body.endswith("-") and not body.endswith(r"\-"):
+            body = rf"{body[:-1]}\-"
         return f"[^{body}{_NO_JSON}]" if negated else f"[{body}]"
+
+
+def _plain_spans(span: re.Match[str]) -> str:
+    """Return the parts of a range that hold nothing that JSON would escape."""
+    low, high = (ord(end[-1]) for end in span.groups())
+    parts = [(max(low, first), min(high, last)) for first, last in _JSON_SPANS]
+    parts = [(first, last) for first, last in parts if first <= last]
+    if len(parts) <= 1:
+        return span[0]
+    return "".join(f"\\x{first:02X}-\\U{last:08X}" for first, last in parts)
 
 
 _REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{\d+,(?:\d{2,})?\})")

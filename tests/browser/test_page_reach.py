@@ -216,11 +216,14 @@ def _serious(chat: ChatPage) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", ["desktop", "phone"])
-def test_screenshots(open_page: OpenPage, screenshots: Path, scheme: str, device: str) -> None:
-    """The page is drawn: pictures for people to look at."""
+def test_screenshots(
+    open_page: OpenPage, screenshots: Path, pytestconfig: pytest.Config, scheme: str, device: str
+) -> None:
+    """The page is drawn: pictures for people to look at, with an answer of some length for them."""
     size = {} if device == "desktop" else {**PHONE, "device_scale_factor": 2}
+    n_tokens = 320 if pytestconfig.getoption("--screenshots") else 24
     chat = open_page(
-        color_scheme=scheme, reduced_motion="reduce", settings={"maxTokens": 320}, **size
+        color_scheme=scheme, reduced_motion="reduce", settings={"maxTokens": n_tokens}, **size
     )
     name = f"{device}-{scheme}.png"
     chat.page.screenshot(path=screenshots / f"empty-{name}")

@@ -23,10 +23,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.model]
 
 
 @pytest.fixture(scope="module")
-def server(model_path: Path) -> Iterator[Server]:
+def server(short_model_path: Path) -> Iterator[Server]:
     """A server whose answers are short and whose context is small."""
     environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_MODEL": str(short_model_path),
         "LLAMA_ARG_ALIAS": MODEL,
         "LLAMA_ARG_CTX_SIZE": "2048",
         "LLAMA_ARG_N_PARALLEL": "4",

@@ -44,6 +44,12 @@ FIGURES = {
 }
 
 
+@pytest.fixture(scope="module")
+def served_path(short_model_path: Path) -> Path:
+    """The server's model, whose words do not matter."""
+    return short_model_path
+
+
 def requests() -> Iterator[Any]:
     """Yield each line as a parameter that is named by its file, number and path."""
     for file in (OWN, GIVEN):
@@ -74,11 +80,11 @@ def texts(told: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("request_", list(requests()))
 def test_request_is_answered_whole(
-    client: httpx.Client, model_path: Path, request_: dict[str, Any]
+    client: httpx.Client, served_path: Path, request_: dict[str, Any]
 ) -> None:
     """It is a 200 whose body has the shape that the document tells of, and every figure."""
     options = {"stream": False} if generates(request_) else {}
-    answer = send(client, request_, model_path.name, **options).json()
+    answer = send(client, request_, served_path.name, **options).json()
     path, method = request_["endpoint"], request_["method"].lower()
     told = DOCUMENT["paths"][path][method]["responses"]["200"]["content"]["application/json"]
     Draft202012Validator({**told["schema"], "components": DOCUMENT["components"]}).validate(answer)
@@ -93,10 +99,10 @@ def test_request_is_answered_whole(
 
 @pytest.mark.parametrize("request_", [one for one in requests() if generates(one.values[0])])
 def test_request_is_answered_as_a_stream(
-    client: httpx.Client, model_path: Path, request_: dict[str, Any]
+    client: httpx.Client, served_path: Path, request_: dict[str, Any]
 ) -> None:
     """The pieces make the text, and the last of them has the reason and the figures."""
-    response = send(client, request_, model_path.name, stream=True)
+    response = send(client, request_, served_path.name, stream=True)
     if request_["endpoint"].startswith("/api/"):
         assert response.headers["Content-Type"] == "application/x-ndjson"
         *pieces, last = [json.loads(line) for line in response.text.splitlines()]

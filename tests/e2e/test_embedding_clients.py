@@ -29,10 +29,10 @@ LONG = "All work and no play makes Jack a dull boy. " * 20
 
 
 @pytest.fixture(scope="module")
-def server(model_path: Path) -> Iterator[Server]:
+def server(short_model_path: Path) -> Iterator[Server]:
     """A server of the default model whose contexts are small, for some texts fill one."""
     environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_MODEL": str(short_model_path),
         "LLAMA_ARG_CTX_SIZE": str(8 * N_CTX),
         "LLAMA_ARG_N_PARALLEL": "8",
         "LLAMA_ARG_THREADS": "1",
@@ -88,9 +88,9 @@ def test_openai_client_is_told_the_field(
     assert public.embeddings.create(model="any", input="a").data
 
 
-def test_ollama_client_gets_vectors(server: Server, model_path: Path) -> None:
+def test_ollama_client_gets_vectors(server: Server, short_model_path: Path) -> None:
     """Both of its calls, the first one's form too; long texts are cut unless it forbids it."""
-    model = model_path.stem
+    model = short_model_path.stem
     with ollama.Client(host=server.url) as public:
         made = public.embed(model, TEXTS)
         check(made.embeddings)
@@ -108,13 +108,15 @@ def test_ollama_client_gets_vectors(server: Server, model_path: Path) -> None:
         assert caught.value.status_code == 404
 
 
-def test_async_ollama_client_gets_vectors(server: Server, model_path: Path) -> None:
+def test_async_ollama_client_gets_vectors(server: Server, short_model_path: Path) -> None:
     """Several at once."""
 
     async def ask() -> list[Any]:
         client = ollama.AsyncClient(host=server.url)
         try:
-            return await asyncio.gather(*(client.embed(model_path.stem, TEXTS) for _ in range(3)))
+            return await asyncio.gather(
+                *(client.embed(short_model_path.stem, TEXTS) for _ in range(3))
+            )
         finally:
             await client._client.aclose()
 

@@ -33,11 +33,11 @@ N_PICTURE = 16
 
 
 @pytest.fixture(scope="module")
-def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(short_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the default model, which sees; one token a micro-batch, so that sums are one."""
     folder = tmp_path_factory.mktemp("projectors")
     with media_server(
-        model_path,
+        short_model_path,
         folder,
         LLAMA_ARG_CTX_SIZE=str(4 * 1024),
         LLAMA_ARG_N_PARALLEL="4",
@@ -47,9 +47,9 @@ def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def model(model_path: Path) -> str:
+def model(short_model_path: Path) -> str:
     """A name of the model."""
-    return model_path.stem
+    return short_model_path.stem
 
 
 def of_openai(server: Server, _model: str, picture: bytes) -> tuple[str, int]:

@@ -30,12 +30,12 @@ def projector(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def server(
-    projector: str, model_path: Path, tmp_path_factory: pytest.TempPathFactory
+    projector: str, short_model_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server of the default model, which sees or hears, and may fetch."""
     folder = tmp_path_factory.mktemp("projectors")
     with media_server(
-        model_path,
+        short_model_path,
         folder,
         projector,
         LLAMA_ARG_CTX_SIZE="2048",

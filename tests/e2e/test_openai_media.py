@@ -23,11 +23,11 @@ QUESTION = "What is it?"
 
 
 @pytest.fixture(scope="module")
-def server(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(short_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the default model, which sees."""
     folder = tmp_path_factory.mktemp("projectors")
     with media_server(
-        model_path,
+        short_model_path,
         folder,
         LLAMA_ARG_CTX_SIZE=str(8 * 1024),
         LLAMA_ARG_N_PARALLEL="8",

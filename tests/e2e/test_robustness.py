@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 LONG = {"prompt": "Once upon a time", "max_tokens": 1500, "ignore_eos": True}
 
 
+@pytest.fixture(scope="module")
+def served_path(short_model_path: Path) -> Path:
+    """The server's model, whose words do not matter."""
+    return short_model_path
+
+
 def status(client: httpx.Client) -> dict[str, Any]:
     """Ask the engine."""
     answer: dict[str, Any] = client.get("/test/engine").json()
@@ -142,7 +148,12 @@ def serving(model: Path, **environ: str) -> Server:
     """A server of a model file, settings from the environment."""
     return Server(
         *("-c", "python:wsgi.gunicorn_conf", "wsgi:app"),
-        environ={"LLAMA_ARG_MODEL": str(model), "LLAMA_ARG_CTX_SIZE": "4096", **environ},
+        environ={
+            "LLAMA_ARG_MODEL": str(model),
+            "LLAMA_ARG_CTX_SIZE": "4096",
+            "LLAMA_ARG_THREADS": "1",
+            **environ,
+        },
     )
 
 
@@ -154,9 +165,9 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in listing.read_text().split()]
 
 
-def test_sigterm_during_a_stream_ends_it_whole(model_path: Path) -> None:
+def test_sigterm_during_a_stream_ends_it_whole(short_model_path: Path) -> None:
     """SIGTERM lets a running stream end with its [DONE], and the server exits with 0."""
-    with serving(model_path, LLAMA_ARG_N_PARALLEL="2", PYLLAMA_DRAIN_S="120") as server:
+    with serving(short_model_path, LLAMA_ARG_N_PARALLEL="2", PYLLAMA_DRAIN_S="120") as server:
         server.ready()
         workers = children(server.process.pid)
         lines: list[str] = []
@@ -219,10 +230,10 @@ def test_broken_model_file_stops_the_server_with_a_clear_line(
     assert "Traceback" not in server.log
 
 
-def test_server_starts_from_another_folder(model_path: Path, tmp_path: Path) -> None:
+def test_server_starts_from_another_folder(short_model_path: Path, tmp_path: Path) -> None:
     """The installed package serves from any folder, and reports itself ready."""
     command = ("-c", "python:wsgi.gunicorn_conf", "wsgi:app")
-    environ = {"LLAMA_ARG_MODEL": str(model_path), "LLAMA_ARG_CTX_SIZE": "2048"}
+    environ = {"LLAMA_ARG_MODEL": str(short_model_path), "LLAMA_ARG_CTX_SIZE": "2048"}
     with Server(*command, environ=environ, cwd=tmp_path) as server:
         server.ready()
         answer = httpx.get(f"{server.url}/v1/models", timeout=10).json()

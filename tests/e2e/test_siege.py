@@ -14,7 +14,15 @@ from bench.attackers import besieged
 from bench.siege import chat_s, health_s
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.serving import Server
+
+
+@pytest.fixture(scope="module")
+def served_path(short_model_path: Path) -> Path:
+    """The server's model, whose words do not matter."""
+    return short_model_path
 
 
 @pytest.mark.parametrize("kind", ["half heads", "half bodies", "silent", "keep-alive"])

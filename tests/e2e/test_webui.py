@@ -31,10 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def single(model_path: Path, folder: Path) -> Iterator[Server]:
+def single(short_model_path: Path, folder: Path) -> Iterator[Server]:
     """A server with two slots of 1,024 tokens."""
     environ = {
-        "LLAMA_ARG_MODEL": str(model_path),
+        "LLAMA_ARG_MODEL": str(short_model_path),
         "LLAMA_ARG_CTX_SIZE": "2048",
         "LLAMA_ARG_N_PARALLEL": "2",
         "LLAMA_ARG_THREADS": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,15 @@ def test_an_unlimited_group_changes_nothing(tmp_path: Path) -> None:
     assert available_bytes(machine(tmp_path, 6 * GIB, **files)) == 6 * GIB
 
 
-def test_without_the_files_it_is_half_the_machine(tmp_path: Path) -> None:
-    """A system without /proc has no figure of what is free: half of its memory is assumed."""
-    assert 0 < available_bytes(tmp_path) < 1 << 50
+@pytest.mark.parametrize(
+    "meminfo", [None, "", "MemTotal: 8 kB\n", "MemAvailable: much\n", "MemAvailable:\n", "8 kB\n"]
+)
+def test_without_a_figure_it_is_half_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meminfo: str | None
+) -> None:
+    """Where the system does not say what is free, half of its memory is assumed."""
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.get)
+    if meminfo is not None:
+        (tmp_path / "proc").mkdir()
+        (tmp_path / "proc/meminfo").write_text(meminfo)
+    assert available_bytes(tmp_path) == 2 * GIB

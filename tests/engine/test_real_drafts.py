@@ -51,10 +51,10 @@ def everything(path: Path, **options: Any) -> tuple[list[str], int]:
     return texts, n_accepted
 
 
-def test_drafts_change_no_token(model_path: Path) -> None:
+def test_drafts_change_no_token(short_model_path: Path) -> None:
     """Greedy, and seeded with a penalty, alone and four at once: what plain decoding says."""
-    plain, n_none = everything(model_path)
-    drafted, n_accepted = everything(model_path, **DRAFTS)
+    plain, n_none = everything(short_model_path)
+    drafted, n_accepted = everything(short_model_path, **DRAFTS)
     assert drafted == plain
     assert n_none == 0
     assert n_accepted > 10

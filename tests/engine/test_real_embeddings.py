@@ -43,9 +43,9 @@ def _product(one: float, other: float) -> float:
 
 
 @pytest.fixture(scope="module")
-def llm(model_path: Path) -> Iterator[Llama]:
+def llm(short_model_path: Path) -> Iterator[Llama]:
     """The default model, which was not made for embeddings."""
-    with Llama(str(model_path), ctx_size=4 * 1024, parallel=4, threads=1) as llm:
+    with Llama(str(short_model_path), ctx_size=4 * 1024, parallel=4, threads=1) as llm:
         yield llm
         llm.check_integrity()
 
@@ -171,10 +171,10 @@ def test_a_dropped_request_ends(llm: Llama) -> None:
 
 
 @pytest.mark.parametrize("pooling", ["last", "cls", "none"])
-def test_pooling_is_the_operators_choice(model_path: Path, llm: Llama, pooling: str) -> None:
+def test_pooling_is_the_operators_choice(short_model_path: Path, llm: Llama, pooling: str) -> None:
     """The last token's row, the first one's, or all of them; long texts too."""
     options = {"ctx_size": 4096, "threads": 1, "pooling": pooling}
-    with Llama(str(model_path), **options) as other:  # type: ignore[arg-type]
+    with Llama(str(short_model_path), **options) as other:  # type: ignore[arg-type]
         short, long = other.embed([TEXTS[0], LONG]).data
         whole = llm.embed(TEXTS[0]).vectors[0]
         assert len(short.rows) == (short.n_tokens if pooling == "none" else 1)
@@ -187,9 +187,9 @@ def test_pooling_is_the_operators_choice(model_path: Path, llm: Llama, pooling: 
                 other.embed("a", dimensions=4)
 
 
-def test_only_embeddings_where_the_operator_says_so(model_path: Path) -> None:
+def test_only_embeddings_where_the_operator_says_so(short_model_path: Path) -> None:
     """No text is generated, and nothing stops the server from saying so again."""
-    with Llama(str(model_path), embedding=True, threads=1) as llm:
+    with Llama(str(short_model_path), embedding=True, threads=1) as llm:
         for _ in range(2):
             with pytest.raises(Unsupported, match="for embeddings"):
                 llm.generate("Hi")
@@ -254,9 +254,9 @@ def test_a_closed_model_embeds_nothing(bert_path: Path) -> None:
         llm.embed("a")
 
 
-def test_the_other_interface_embeds(model_path: Path, llm: Llama) -> None:
+def test_the_other_interface_embeds(short_model_path: Path, llm: Llama) -> None:
     """llama-cpp-python's two methods, with its shapes."""
-    with TheirLlama(str(model_path), embedding=True, n_threads=1, pooling_type=1) as theirs:
+    with TheirLlama(str(short_model_path), embedding=True, n_threads=1, pooling_type=1) as theirs:
         answer = theirs.create_embedding(["a cat", "a dog"])
         assert [item["index"] for item in answer["data"]] == [0, 1]
         assert answer["usage"]["total_tokens"] == answer["usage"]["prompt_tokens"] > 0

@@ -120,10 +120,10 @@ print("whole")
 
 
 @pytest.mark.parametrize("code", [USES + ENDS + EXITS, MULTIPROCESSING + ANOTHER])
-def test_a_fork_can_do_the_model_no_harm(model_path: Path, code: str) -> None:
+def test_a_fork_can_do_the_model_no_harm(short_model_path: Path, code: str) -> None:
     """In the child each use is refused and each end is quick; the parent goes on as before."""
     result = subprocess.run(
-        [sys.executable, "-c", BEFORE + code + AFTER, str(model_path)],
+        [sys.executable, "-c", BEFORE + code + AFTER, str(short_model_path)],
         capture_output=True,
         text=True,
         timeout=120,

@@ -25,9 +25,9 @@ TEXT = "The quick brown fox jumps over the lazy dog, and the lazy dog sleeps on 
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["streams", "pool"])
-def llm(model_path: Path, request: pytest.FixtureRequest) -> Iterator[Llama]:
+def llm(short_model_path: Path, request: pytest.FixtureRequest) -> Iterator[Llama]:
     options: dict[str, Any] = {"kv_unified": True} if request.param else {}
-    with Llama(str(model_path), ctx_size=4096, parallel=4, threads=1, **options) as llm:
+    with Llama(str(short_model_path), ctx_size=4096, parallel=4, threads=1, **options) as llm:
         yield llm
         llm.check_integrity()
 
@@ -61,9 +61,9 @@ def scores(llm: Llama, tokens: tuple[int, ...], n_top: int = 0) -> tuple[TokenLo
     return report.logprobs
 
 
-def reference(model_path: Path, tokens: list[int]) -> list[float]:
+def reference(short_model_path: Path, tokens: list[int]) -> list[float]:
     """Return the log probability of each token but the first, from bare logits."""
-    driver = Driver.of(load(model_path, ("--parallel", "1"), ("--ctx-size", "512")))
+    driver = Driver.of(load(short_model_path, ("--parallel", "1"), ("--ctx-size", "512")))
     found = []
     for start in range(0, len(tokens), 100):
         chunk = tokens[start : start + 100]
@@ -80,11 +80,11 @@ def reference(model_path: Path, tokens: list[int]) -> list[float]:
     return found
 
 
-def test_a_prompt_is_as_likely_as_its_logits_say(llm: Llama, model_path: Path) -> None:
+def test_a_prompt_is_as_likely_as_its_logits_say(llm: Llama, short_model_path: Path) -> None:
     """Over several chunks, each token and their sum agree with a log-softmax of bare logits."""
     tokens = llm.text_prompt(TEXT).tokens
     assert len(tokens) > 150
-    wanted = reference(model_path, list(tokens))
+    wanted = reference(short_model_path, list(tokens))
     told = scores(llm, tokens, 2)
     assert [score.token for score in told] == list(tokens[1:])
     sums = sum(score.logprob for score in told), sum(wanted)

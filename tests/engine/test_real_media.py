@@ -42,10 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def llm(model_path: Path, folder: Path) -> Iterator[Llama]:
-    """The default model, which sees tiles."""
+def llm(short_model_path: Path, folder: Path) -> Iterator[Llama]:
+    """A model that sees tiles."""
     mmproj = str(projectors.make(folder, "shuffle"))
-    with plain(Llama(str(model_path), mmproj=mmproj, **OPTIONS)) as llm:
+    with plain(Llama(str(short_model_path), mmproj=mmproj, **OPTIONS)) as llm:
         yield llm
         llm.check_integrity()
 
@@ -65,12 +65,18 @@ def ask(llm: Llama, number: int, question: str = QUESTION, **params: Any) -> Com
     return completion
 
 
+def sureness(llm: Llama, chat: Any, **params: Any) -> tuple[float, ...]:
+    """Return how sure the model is of each token: it tells of more than the words do."""
+    completion = llm.chat(chat, logprobs=0, **params)
+    return tuple(item.logprob for item in completion.logprobs)
+
+
 @pytest.mark.parametrize("kind", ["mlp", "shuffle", "whole", "sound"])
 @pytest.mark.parametrize("layout", [{}, {"kv_unified": True}])
 def test_answers_depend_on_what_is_shown(
-    model_path: Path, folder: Path, kind: str, layout: dict[str, Any]
+    short_model_path: Path, folder: Path, kind: str, layout: dict[str, Any]
 ) -> None:
-    """Two pictures or sounds give two answers, the same one the same, cached or not."""
+    """Two pictures or sounds are two to the model, the same one is the same, cached or not."""
     mmproj = str(projectors.make(folder, kind))
     options = {**OPTIONS, **layout, "ubatch_size": 64}
     one, other = [
@@ -78,12 +84,14 @@ def test_answers_depend_on_what_is_shown(
         for seed in (1, 2)
     ]
     # Asked first each time: in a pool other cells would mean other last bits.
-    with plain(Llama(str(model_path), mmproj=mmproj, **options)) as llm:
+    with plain(Llama(str(short_model_path), mmproj=mmproj, **options)) as llm:
         expected = llm.chat(one, cache_prompt=False)
-    with plain(Llama(str(model_path), mmproj=mmproj, **options)) as llm:
+    with plain(Llama(str(short_model_path), mmproj=mmproj, **options)) as llm:
         same = llm.chat(one, cache_prompt=False)
         cached = llm.chat(one)
-        assert expected.text == same.text == cached.text != llm.chat(other).text
+        assert expected.text == same.text == cached.text
+        apart = sureness(llm, one)[0] - sureness(llm, other)[0]
+        assert abs(apart) > 1e-3
         assert cached.usage.cached_tokens == cached.usage.prompt_tokens - 1
         assert (llm.info.has_vision, llm.info.has_audio) == (kind != "sound", kind == "sound")
         llm.check_integrity()
@@ -123,10 +131,11 @@ def test_many_at_once_get_the_answers_that_they_get_alone(llm: Llama) -> None:
     """With pictures and without, whatever the order in which they are computed."""
     chats = [shown(QUESTION, picture(seed)) for seed in range(30, 35)]
     chats += [[{"role": "user", "content": f"Count to {number}."}] for number in range(5)]
-    alone = [llm.chat(chat, cache_prompt=False).text for chat in chats]
+    alone = [sureness(llm, chat, cache_prompt=False) for chat in chats]
     with ThreadPoolExecutor(len(chats)) as pool:
-        together = list(pool.map(lambda chat: llm.chat(chat, cache_prompt=False).text, chats))
+        together = list(pool.map(lambda chat: sureness(llm, chat, cache_prompt=False), chats))
     assert together == alone
+    assert len(set(alone)) == len(chats)
 
 
 def test_a_client_may_leave_while_its_picture_is_computed(llm: Llama) -> None:
@@ -138,12 +147,12 @@ def test_a_client_may_leave_while_its_picture_is_computed(llm: Llama) -> None:
     llm.check_integrity()
 
 
-def test_penalties_and_drafts_do_not_see_pictures(model_path: Path, folder: Path) -> None:
+def test_penalties_and_drafts_do_not_see_pictures(short_model_path: Path, folder: Path) -> None:
     """Sampling with a penalty and speculation work as for text; the answer is the plain one."""
     mmproj = str(projectors.make(folder, "mlp"))
     answers = []
     for options in ({}, {"spec_type": "ngram-simple", "spec_ngram_simple_size_n": 2}):
-        with plain(Llama(str(model_path), mmproj=mmproj, **{**OPTIONS, **options})) as llm:
+        with plain(Llama(str(short_model_path), mmproj=mmproj, **{**OPTIONS, **options})) as llm:
             answer = ask(llm, 1, repeat_penalty=1.2, temperature=0.5, seed=3, max_tokens=24)
             answers.append(answer.text)
     assert answers[0] == answers[1]
@@ -152,10 +161,10 @@ def test_penalties_and_drafts_do_not_see_pictures(model_path: Path, folder: Path
 def test_several_pictures_stand_where_they_were_shown(llm: Llama) -> None:
     """Changing their order changes the answer; usage counts them all."""
     parts = [picture(seed, 50, 50) for seed in (1, 2)]
-    texts = [llm.chat(shown(QUESTION, *order), max_tokens=20) for order in (parts, parts[::-1])]
-    assert texts[0].text != texts[1].text
-    prompt = llm.chat_prompt(shown(QUESTION, *parts))
-    assert texts[0].usage.prompt_tokens == len(prompt.tokens)
+    chats = [shown(QUESTION, *order) for order in (parts, parts[::-1])]
+    assert sureness(llm, chats[0]) != sureness(llm, chats[1])
+    prompt = llm.chat_prompt(chats[0])
+    assert llm.chat(chats[0]).usage.prompt_tokens == len(prompt.tokens)
     assert len(prompt.media) == 2
 
 
@@ -189,21 +198,21 @@ def test_what_cannot_be_computed_is_refused(llm: Llama) -> None:
     assert ask(llm, 1).text
 
 
-def test_a_projector_is_one_of_this_model(model_path: Path, folder: Path) -> None:
+def test_a_projector_is_one_of_this_model(short_model_path: Path, folder: Path) -> None:
     """A file that is none, or none for this model, is refused with the reason."""
-    for path in (model_path, folder / "missing.gguf"):
+    for path in (short_model_path, folder / "missing.gguf"):
         with pytest.raises(ModelLoadError, match=path.name):
-            Llama(str(model_path), mmproj=str(path), **OPTIONS)
+            Llama(str(short_model_path), mmproj=str(path), **OPTIONS)
 
 
 def test_prompts_may_be_logged(
-    model_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+    short_model_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A picture is a mark in the log."""
     mmproj = str(projectors.make(folder, "mlp"))
     with (
         caplog.at_level(logging.INFO, "pyllama"),
-        plain(Llama(str(model_path), mmproj=mmproj, log_prompts=True, **OPTIONS)) as llm,
+        plain(Llama(str(short_model_path), mmproj=mmproj, log_prompts=True, **OPTIONS)) as llm,
     ):
         ask(llm, 1)
     assert "<__media__>" in caplog.text

@@ -229,17 +229,19 @@ def test_abort_while_waiting_costs_the_others_nothing(llm: Llama) -> None:
 
 
 def test_an_abort_leaves_a_neighbours_answer_alone(llm: Llama) -> None:
-    """An interrupted batch is computed again: who shared it counts on."""
-    neighbour = llm.generate(counting(1), max_tokens=60, stream=True)
-    first = next(neighbour)
-    leaver = start(llm, filler(llm, 3000, 3))
-    next(neighbour)
-    time.sleep(0.15)
-    leaver.close()
-    neighbour.close()
-    counted = llm.generate(counting(1), max_tokens=20).text
-    assert counted.startswith(first.text)
-    assert counted.strip().startswith(expected(1))
+    """An interrupted batch is computed again: who shared it counts on, and leaves no number out."""
+    neighbour = llm.generate(counting(1), max_tokens=40, ignore_eos=True, stream=True)
+    parts = [next(neighbour).text]
+    for seed in (3, 4):
+        leaver = start(llm, filler(llm, 3000, seed))
+        parts.append(next(neighbour).text)
+        time.sleep(0.15)
+        assert leaver.poll(0) is None, "still in its prompt"
+        leaver.close()
+    parts += [delta.text for delta in neighbour]
+    assert "".join(parts).strip().startswith(expected(1, 7))
+    assert neighbour.finish_reason == "length"
+    assert neighbour.usage.completion_tokens == 40
 
 
 def test_a_crowd_is_served_in_turn(llm: Llama) -> None:

@@ -19,7 +19,8 @@ LAYOUTS = {
     "streams": {"ctx_size": 512, "parallel": 2},
     "pool": {"ctx_size": 256, "parallel": 2, "kv_unified": True},
 }
-# How it goes on is certain: chunks of another size round differently, and must not decide.
+# One token a micro-batch: the very same arithmetic however a prompt is cut.
+OPTIONS: dict[str, Any] = {"threads": 1, "ubatch_size": 1, "warmup": False}
 COUNT = "Now count: " + " ".join(f"{n}," for n in range(1, 13))
 BEGINNINGS = [
     f"{name} lives in the town. "
@@ -36,8 +37,8 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def llm(model_path: Path, layout: dict[str, Any]) -> Iterator[Llama]:
-    with Llama(str(model_path), threads=1, cache_ram=64, **layout) as llm:
+def llm(short_model_path: Path, layout: dict[str, Any]) -> Iterator[Llama]:
+    with Llama(str(short_model_path), cache_ram=64, **OPTIONS, **layout) as llm:
         yield llm
         llm.check_integrity()
 
@@ -113,9 +114,9 @@ def test_damaged_bytes_cost_nothing_but_time(llm: Llama) -> None:
     assert tier(llm).n_hits == 0
 
 
-def test_switched_off_nothing_comes_back(model_path: Path, layout: dict[str, Any]) -> None:
+def test_switched_off_nothing_comes_back(short_model_path: Path, layout: dict[str, Any]) -> None:
     """With ``cache_ram=0`` an evicted prompt is computed again."""
-    with Llama(str(model_path), threads=1, cache_ram=0, **layout) as llm:
+    with Llama(str(short_model_path), cache_ram=0, **OPTIONS, **layout) as llm:
         llm.generate(STORIES[0], max_tokens=1)
         evict(llm)
         assert llm.generate(STORIES[0], max_tokens=1).usage.cached_tokens == 0

@@ -43,10 +43,10 @@ def mmproj(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def framing(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def framing(short_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default model, with SmolVLM's control tokens."""
     names = {f"<{ours}>": f"<{theirs}>" for ours, theirs in zip(SPARE, FRAMES, strict=True)}
-    return renamed(model_path, tmp_path_factory.mktemp("models") / "framing.gguf", names)
+    return renamed(short_model_path, tmp_path_factory.mktemp("models") / "framing.gguf", names)
 
 
 @pytest.fixture(
@@ -106,7 +106,7 @@ def test_pictures_that_share_a_tile_share_no_more(llm: Llama) -> None:
     assert other.usage.cached_tokens <= n_before
 
 
-def test_a_vocabulary_without_the_frames_is_refused(model_path: Path, mmproj: str) -> None:
+def test_a_vocabulary_without_the_frames_is_refused(short_model_path: Path, mmproj: str) -> None:
     """When it is loaded, and not only when the first client shows a picture."""
     with pytest.raises(ModelLoadError, match=r"tokens that the vocabulary lacks.*for this model"):
-        Llama(str(model_path), mmproj=mmproj, **OPTIONS)
+        Llama(str(short_model_path), mmproj=mmproj, **OPTIONS)

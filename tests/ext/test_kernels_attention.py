@@ -13,11 +13,12 @@ pytestmark = pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_attention_is_that_of_32_bits(shape: Shape, n_threads: int) -> None:
-    """As ggml's plainest code does it over cells of 32 bits; over 16, it adds up in 16."""
+    """As ggml's plainest code does it over cells of 32 bits; and it is not ggml that does it."""
     attention = Attention(shape)
     exact = attention.compute(are_floats=True, is_reference=True)
-    assert distance(attention.compute(n_threads=n_threads), exact) < 3e-6
-    assert distance(attention.compute(is_reference=True), exact) > 1e-4
+    made = attention.compute(n_threads=n_threads)
+    assert distance(made, exact) < 3e-6
+    assert made != attention.compute(is_reference=True)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,12 @@ def test_attention_is_that_of_32_bits(shape: Shape, n_threads: int) -> None:
 )
 @pytest.mark.parametrize("name", ["stretches", "a few rows", "a prompt", "wide heads"])
 def test_attention_over_cells_of_8_bits_is_that_of_32(name: str, keys: Type, values: Type) -> None:
-    """Of the numbers that the cells stand for; ggml rounds the queries as well."""
+    """Of the numbers that the cells stand for; and it is not ggml that does it."""
     attention = Attention(SHAPES[name], keys, values)
     exact = attention.compute(are_floats=True, is_reference=True)
-    assert distance(attention.compute(n_threads=3), exact) < 3e-6
-    assert distance(attention.compute(is_reference=True), exact) > 1e-4
+    made = attention.compute(n_threads=3)
+    assert distance(made, exact) < 3e-6
+    assert made != attention.compute(is_reference=True)
 
 
 @pytest.mark.parametrize("name", ["stretches", "a few rows", "a prompt", "sinks", "ALiBi"])

@@ -1,4 +1,4 @@
-"""A whole model on pyllama's kernels: the same bits in any company, and a switch that is kept."""
+"""A model on pyllama's kernels: the same bits in any company, and a switch that is kept."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def text_of(driver: Driver) -> list[int]:
 
 
 @pytest.fixture(scope="module", params=["f16", "q8_0"])
-def slots(model_path: Path, kernels: str, request: pytest.FixtureRequest) -> Iterator[Driver]:
+def slots(short_model_path: Path, kernels: str, request: pytest.FixtureRequest) -> Iterator[Driver]:
     """Each sequence has cells of its own."""
     del kernels
-    yield from opened(model_path, "--no-kv-unified", request.param)
+    yield from opened(short_model_path, "--no-kv-unified", request.param)
 
 
 @pytest.fixture(scope="module", params=["f16", "q8_0"])
-def pool(model_path: Path, kernels: str, request: pytest.FixtureRequest) -> Iterator[Driver]:
+def pool(short_model_path: Path, kernels: str, request: pytest.FixtureRequest) -> Iterator[Driver]:
     """All sequences share one range of cells."""
     del kernels
-    yield from opened(model_path, "--kv-unified", request.param)
+    yield from opened(short_model_path, "--kv-unified", request.param)
 
 
 @pytest.mark.parametrize("length", [5, 60, 540])

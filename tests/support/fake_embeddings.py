@@ -94,9 +94,10 @@ class FakeEmbeddings:
         """One for each character."""
         return sum(map(len, self.inputs))
 
-    def poll(self, timeout_s: float) -> bool:
+    def poll(self, timeout_s: float | None = None) -> bool:
         """Wait for them."""
-        time.sleep(min(max(self._due_s - time.monotonic(), 0.0), timeout_s))
+        left_s = max(self._due_s - time.monotonic(), 0.0)
+        time.sleep(left_s if timeout_s is None else min(left_s, timeout_s))
         return time.monotonic() >= self._due_s
 
     def result(self) -> Embeddings:

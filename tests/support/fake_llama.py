@@ -14,6 +14,7 @@ from pyllama.results import (
     ModelInfo,
 )
 from pyllama.settings.settings import Settings
+from pyllama.text import ChatOptions
 from tests.support.fake_card import FakeCard
 from tests.support.fake_embeddings import FakeEmbeddings
 from tests.support.fake_generation import (
@@ -78,22 +79,41 @@ class FakeLlama:
 
     def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> FakePrompt:
         """Make one token of each message; remember everything."""
+        ChatOptions(**options)
         return FakePrompt(
             tokens=tuple(range(len(messages))), source=messages, options=options, text="rendered"
         )
 
-    def text_prompt(self, prompt: str | Sequence[int], **options: Any) -> FakePrompt:
+    def text_prompt(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        json_schema: Mapping[str, Any] | bool | None = None,
+        grammar: str | None = None,
+    ) -> FakePrompt:
         """Make one token of each character; token ids stay what they are."""
         if not prompt:
             raise InvalidRequest("prompt must not be empty", param="prompt")
         tokens = tuple(map(ord, prompt)) if isinstance(prompt, str) else tuple(prompt)
+        asked = {"json_schema": json_schema, "grammar": grammar}
+        options = {name: value for name, value in asked.items() if value is not None}
         return FakePrompt(tokens=tokens, source=prompt, options=options)
 
-    def infill_prompt(self, prefix: str, suffix: str, **options: Any) -> FakePrompt:
+    def infill_prompt(
+        self, prefix: str | Sequence[int], suffix: str, **constraint: Any
+    ) -> FakePrompt:
         """Make a prompt that remembers both."""
+        options = self.text_prompt("x", **constraint).options
         return FakePrompt(tokens=(1, 2, 3), source=(prefix, suffix), options=options)
 
-    def tokenize(self, text: str, **_options: bool) -> list[int]:
+    def tokenize(
+        self,
+        text: str,
+        *,
+        special: bool = False,
+        add_special: bool | None = None,
+        parse_special: bool | None = None,
+    ) -> list[int]:
         """Return one token for each character."""
         return list(map(ord, text))
 
@@ -129,9 +149,11 @@ class FakeLlama:
         self.generations.extend(made)
         return FakeGenerations(made)
 
-    def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
+    def start(
+        self, prompt: FakePrompt, params: GenerationParams, *, request_id: str | None = None
+    ) -> FakeGeneration:
         """Start to play the script once."""
-        made: Any = self.start_all([(prompt, params)]).generations[0]
+        made: Any = self.start_all([(prompt, params)], request_id=request_id).generations[0]
         return made  # type: ignore[no-any-return]
 
     def start_embed(self, inputs: str | Sequence[Any], **options: Any) -> FakeEmbeddings:
@@ -180,13 +202,16 @@ class FakeLlama:
             step_s=histogram.snapshot(),
         )
 
-    def drain(self, timeout_s: float) -> None:
+    def drain(self, timeout_s: float) -> bool:
         """Wait for the generations, cancel those that are left."""
         self.state = "draining"
         deadline_s = time.monotonic() + timeout_s
+        are_over = True
         for generation in list(self.generations):
             if not generation.is_over.wait(max(deadline_s - time.monotonic(), 0.0)):
                 generation.cancel()
+                are_over = False
+        return are_over
 
     def close(self) -> None:
         """Cancel all."""

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyllama.sched.chunk_end import aligned_count
 
+# What llama.cpp attends to at once, and what its kernel for attention takes at once.
+CELLS, ROWS = 256, 64
 
-@pytest.mark.parametrize(
-    ("start", "n_wanted", "count"),
-    [
-        (0, 1100, 1024),
-        (0, 950, 1024),
-        (0, 900, 768),
-        (128, 1100, 896),
-        (1024, 300, 256),
-        (1280, 200, 192),
-        (1280, 118, 128),
-        (0, 110, 128),
-        (0, 100, 64),
-        (100, 70, 70),
-        (0, 40, 40),
-    ],
-)
-def test_a_chunk_ends_on_the_widest_grid_nearby(start: int, n_wanted: int, count: int) -> None:
-    """A whole ubatch if three quarters of the tokens are left, else 256 cells, else 64 rows."""
-    assert aligned_count(start, n_wanted, n_pending=9000, n_ubatch=512) == count
+ubatches = st.sampled_from([512, 1024, 2048])
 
 
-def test_the_last_few_tokens_come_along() -> None:
+def ends_near(start: int, n_wanted: int, grid: int) -> bool:
+    """Whether a boundary lies within a tenth of what was wanted."""
+    end = start + n_wanted
+    return min(end % grid, -end % grid) <= n_wanted / 10
+
+
+@given(start=st.integers(0, 5000), n_wanted=st.integers(1, 3000), n_ubatch=ubatches)
+def test_a_chunk_ends_on_the_widest_boundary_nearby(
+    start: int, n_wanted: int, n_ubatch: int
+) -> None:
+    """That of a ubatch before one of cells before one of rows, where it costs a tenth at most."""
+    end = start + aligned_count(start, n_wanted, n_pending=9000, n_ubatch=n_ubatch)
+    grid = next((grid for grid in (n_ubatch, CELLS, ROWS) if ends_near(start, n_wanted, grid)), 1)
+    assert end % grid == 0
+
+
+@given(n_wanted=st.integers(ROWS, 3000), n_ubatch=ubatches)
+def test_the_last_few_tokens_come_along(n_wanted: int, n_ubatch: int) -> None:
     """A prompt that nearly fits ends in this step instead of in another one."""
-    assert aligned_count(0, 500, n_pending=560, n_ubatch=512) == 560
-    assert aligned_count(0, 500, n_pending=570, n_ubatch=512) == 512
+    for n_pending in range(max(n_wanted - 10, 1), n_wanted + n_wanted // 10):
+        assert aligned_count(0, n_wanted, n_pending, n_ubatch) == n_pending
 
 
 @given(

@@ -20,6 +20,9 @@ from pyllama.text import pattern
         (r"^[\d.]*$", r"^[0-9.]*$"),
         (r"^.$", r"^[^\"\\\x00-\x1F\x7F]$"),
         (r"^[^a]$", r"^[^a\"\\\x00-\x1F\x7F]$"),
+        (r"^[^a-]$", r"^[^a\-\"\\\x00-\x1F\x7F]$"),
+        (r"^[\^a]$", r"^[\x5Ea]$"),
+        (r"^[.-a]$", r"^[\x2E-\U0000005B\x5D-\U00000061]$"),
     ],
 )
 def test_a_pattern_is_rewritten(given_pattern: str, wanted: str) -> None:
@@ -53,9 +56,42 @@ def test_usual_patterns_pass(text: str) -> None:
     assert not pattern.may_explode(text)
 
 
+ATOMS = [
+    *"ab1 -,", r"\d", r"\w", r"\.", r"\-", ".", "[ab]", "[^a]", r"[\d.]", "[a-c]", "[1-]", "[-a]",
+    r"[\]^]", r"[\^a]", r"[^^]", r"[^\w\]-]", r"[^a\-]", "[ -~]", r"[\^-b]", r"[!-\]]", "[^ -b]",
+]  # fmt: skip
+REPEATS = ["*", "+", "?", "{2}", "{1,}", "{0,2}"]
+# No character that JSON escapes: those are what a rewritten pattern leaves out on purpose.
+PLAIN = "abc12_ .-,()]^|Z"
+
+
+def grown(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Make greater patterns of smaller ones."""
+    in_a_row = st.lists(parts, min_size=1, max_size=4).map("".join)
+    groups = st.builds("{}{})".format, st.sampled_from(["(", "(?:"]), in_a_row)
+    repeated = st.builds("{}{}".format, groups, st.sampled_from(REPEATS))
+    return in_a_row | groups | repeated
+
+
+ONES = st.sampled_from(ATOMS)
+REPEATED = st.builds("{}{}".format, ONES, st.sampled_from(REPEATS))
+PATTERNS = st.recursive(ONES | REPEATED | st.sampled_from([r"\(", "|"]), grown, max_leaves=8)
+
+
+@given(PATTERNS, st.lists(st.text(PLAIN, max_size=5), min_size=9, max_size=9))
+def test_a_rewritten_pattern_takes_the_same_texts(body: str, texts: list[str]) -> None:
+    """What the grammar lets through is what the check accepts, and the other way round."""
+    found = pattern.rewritten(f"^{body}$")
+    assert found is not None
+    theirs, ours = re.compile(body, re.ASCII), re.compile(found[1:-1])
+    for text in [*PLAIN, *texts]:
+        assert (ours.fullmatch(text) is None) == (theirs.fullmatch(text) is None), text
+    assert not any(ours.fullmatch(char) for char in '"\\\n\x00\x7f')
+
+
 @given(st.from_regex(r"\^[ab.\\d()|*+?{}1,\[\]^-]{0,12}\$", fullmatch=True))
 def test_any_pattern_is_rewritten_or_left_out(text: str) -> None:
-    """What comes out is a pattern, whatever goes in."""
+    """What comes out of any text at all is nothing, or a pattern where a pattern went in."""
     pattern.may_explode(text)
     found = pattern.rewritten(text)
     if found is not None:

@@ -88,9 +88,9 @@ if "host" in _fake:
 for _name in ("certfile", "keyfile", "protocol", "proxy_protocol"):
     if _name in _fake:
         globals()[_name] = _fake[_name]
-if "send_s" in _fake:
-    _limits: Any = Limits
-    _limits.__init__.__kwdefaults__["send_s"] = _fake["send_s"]
+_limits: Any = Limits
+for _name in _fake.keys() & {"send_s", "stall_s"}:
+    _limits.__init__.__kwdefaults__[_name] = _fake[_name]
 
 if "submit_signal" in _fake:
     _WorkItem: Any = futures_thread._WorkItem

@@ -23,7 +23,7 @@ from tests.wsgi.serving import Server
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork")
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
-ROUNDS = 5
+ROUNDS = 2
 
 
 @contextlib.contextmanager

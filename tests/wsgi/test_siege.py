@@ -81,7 +81,7 @@ def test_streams_go_on_beside_half_heads() -> None:
 
 def test_unread_answers_give_way() -> None:
     """More clients than there are threads read nothing of their answers; others get theirs."""
-    with Server(n_words=500, max_queue=2) as server:
+    with Server(n_words=500, max_queue=2, stall_s=0.5) as server:
         server.ready()
         with besieged(server.port, "slow readers", 40):
             time.sleep(1.0)
