@@ -53,10 +53,10 @@ class ResponseForm:
             return None
         if kind not in ("json_object", "json_schema"):
             return cls(given)
-        if kind == "json_schema" and "json_schema" in given:
+        if kind == "json_schema" and given.get("json_schema") is not None:
             path, inner = "response_format.json_schema.schema", given["json_schema"]
             schema = inner.get("schema") if isinstance(inner, Mapping) else None
-        elif kind == "json_object" or "schema" in given:
+        elif kind == "json_object" or given.get("schema") is not None:
             path, schema = "response_format.schema", given.get("schema")
             if schema is None and kind == "json_object":
                 schema = {"type": "object"}

@@ -239,27 +239,37 @@ def check(text: str) -> None:
         for item in items
     )
     if n_elements > MAX_ELEMENTS:
-        raise GrammarError(f"it has {n_elements} elements, more than {MAX_ELEMENTS}")
+        # How many, may be a number too long to be written down.
+        raise GrammarError(f"it has more than {MAX_ELEMENTS} elements")
     empty = _may_be_empty(rules)
     _check_paths(rules, {name: _first_rules(rules[name], empty) for name in rules}, empty)
 
 
 def _may_be_empty(rules: dict[str, list[list[Item]]]) -> set[str]:
-    """Return the rules that match nothing, by a work list: each rule is looked at when it may."""
-    users: dict[str, set[str]] = {}
+    """Return the rules that may match nothing; each item is looked at twice at most."""
+    owners: list[str] = []
+    # Of each alternative: how many of its items must match something, for all that is known.
+    n_full: list[int] = []
+    users: dict[str, list[int]] = {}
     for name, alternatives in rules.items():
-        for item in (item for items in alternatives for item in items):
-            if item.rule is not None:
-                users.setdefault(item.rule, set()).add(name)
+        for items in alternatives:
+            full = [item for item in items if item.least > 0]
+            for item in full:
+                if item.rule is not None:
+                    users.setdefault(item.rule, []).append(len(n_full))
+            owners.append(name)
+            n_full.append(len(full))
     empty: set[str] = set()
-    waiting = list(rules)
+    waiting = [name for name, n_items in zip(owners, n_full, strict=True) if not n_items]
     while waiting:
         name = waiting.pop()
         if name in empty:
             continue
-        if any(all(_is_empty(item, empty) for item in items) for items in rules[name]):
-            empty.add(name)
-            waiting += users.get(name, ())
+        empty.add(name)
+        for index in users.get(name, ()):
+            n_full[index] -= 1
+            if not n_full[index]:
+                waiting.append(owners[index])
     return empty
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+MAX_KEY_CHARS = 4 * 1024 * 1024
+"""Most characters of all keys together: what is made of a request is some times as large as it, and
+a few large requests must not fill the memory for good."""
+
 
 class LruCache(Generic[Value]):
     """Keeps what was used last; any thread may use it.
@@ -21,11 +25,14 @@ class LruCache(Generic[Value]):
 
     Args:
         n_max: values that are kept.
+        max_key_chars: length of all their keys together.
     """
 
-    def __init__(self, n_max: int) -> None:
+    def __init__(self, n_max: int, *, max_key_chars: int = MAX_KEY_CHARS) -> None:
         self._n_max = n_max
-        self._values: OrderedDict[bytes, Value] = OrderedDict()
+        self._max_key_chars = max_key_chars
+        self._n_key_chars = 0
+        self._values: OrderedDict[bytes, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -38,10 +45,13 @@ class LruCache(Generic[Value]):
         with self._lock:
             if digest in self._values:
                 self._values.move_to_end(digest)
-                return self._values[digest]
+                return self._values[digest][0]
         value = make()
         with self._lock:
-            self._values[digest] = value
-            while len(self._values) > self._n_max:
-                self._values.popitem(last=False)
+            _, n_before = self._values.pop(digest, (None, 0))
+            self._values[digest] = value, len(key)
+            self._n_key_chars += len(key) - n_before
+            while len(self._values) > self._n_max or self._n_key_chars > self._max_key_chars:
+                _, (_, n_freed) = self._values.popitem(last=False)
+                self._n_key_chars -= n_freed
         return value

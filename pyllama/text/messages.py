@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # What llama-common reads of a message.
 _MEMBERS = ("role", "content", "reasoning_content", "name", "tool_call_id", "tool_calls")
+MAX_NAME = 512
+"""Most characters of a name. Each result has that of its function, however many there are."""
 # Who may show something to the model.
 _SHOWING_ROLES = ("user", "tool")
 
@@ -51,8 +53,7 @@ def _message(message: Any, path: str, attachments: Attachments) -> dict[str, Any
             f"{path}.role must be one of {', '.join(ROLES)}, not {role!r}", param=f"{path}.role"
         )
     found = {key: message[key] for key in _MEMBERS if message.get(key) is not None}
-    for key in ("reasoning_content", "name", "tool_call_id"):
-        _check_text(found.get(key, ""), f"{path}.{key}")
+    _check_texts(found, path)
     _check_content(found, path)
     if isinstance(found.get("content"), (list, tuple)):
         parts = enumerate(found["content"])
@@ -75,6 +76,14 @@ def _message(message: Any, path: str, attachments: Attachments) -> dict[str, Any
             raise InvalidRequest(f"{path} has neither content nor tool_calls", param=path)
         found["content"] = ""
     return found
+
+
+def _check_texts(message: dict[str, Any], path: str) -> None:
+    for key in ("reasoning_content", "name", "tool_call_id"):
+        _check_text(message.get(key, ""), f"{path}.{key}")
+    if len(message.get("name", "")) > MAX_NAME:
+        reason = f"{path}.name has more than {MAX_NAME} characters"
+        raise InvalidRequest(reason, param=f"{path}.name")
 
 
 def _check_content(message: dict[str, Any], path: str) -> None:

@@ -237,7 +237,7 @@ def test_errors_are_the_clients_own(public: ollama.Client, model: str) -> None:
     with pytest.raises(ollama.ResponseError, match="not found"):
         list(public.chat("none", FRANCE, stream=True))
     with pytest.raises(ollama.ResponseError, match=r"options\.penalize_newline") as wrong:
-        public.chat(model, FRANCE, options={"penalize_newline": True})
+        public.chat(model, FRANCE, options={"penalize_newline": False})
     assert wrong.value.status_code == 400
     with pytest.raises(ollama.ResponseError, match="was not made to fill in"):
         public.generate(model, "def f(", suffix="return 1")

@@ -33,6 +33,7 @@ def assistant(**more: Any) -> dict[str, Any]:
         ({"role": "user", "content": [{"type": "text"}]}, ".content[0].text"),
         ({"role": "user", "content": "x", "name": 5}, ".name"),
         ({"role": "user", "content": "x", "tool_calls": []}, ".tool_calls"),
+        ({"role": "tool", "content": "x", "name": "f" * (chat_messages.MAX_NAME + 1)}, ".name"),
         ({"role": "tool"}, ".content"),
         ({"role": "tool", "content": "x", "tool_call_id": 5}, ".tool_call_id"),
         (assistant(), ""),

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pyllama.errors import InvalidRequest
 from pyllama.params import GenerationParams
 from tests.support.fake_llama import FakeLlama
 from tests.wsgi.conftest import ClientOf
@@ -170,6 +171,39 @@ def test_template_options_reach_the_template(client: httpx.Client, llm: FakeLlam
         "template_kwargs": {"enable_thinking": False},
         "add_generation_prompt": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("thinking", "told"),
+    [
+        ({"type": "disabled"}, {"enable_thinking": False}),
+        ({"type": "adaptive", "budget_tokens": None}, {"enable_thinking": True}),
+        (
+            {"type": "enabled", "budget_tokens": 7},
+            {"enable_thinking": True, "reasoning_budget": 7},
+        ),
+    ],
+)
+def test_thinking_may_be_said_as_in_messages(
+    client: httpx.Client, llm: FakeLlama, thinking: dict[str, Any], told: dict[str, Any]
+) -> None:
+    """Clients of models that think send Anthropic's object in chats as well: it counts."""
+    assert post(client, thinking=thinking).status_code == 200
+    assert llm.generations[-1].prompt.options == told
+    refused = post(client, thinking=thinking, enable_thinking=not told["enable_thinking"])
+    assert refused.json()["error"]["param"] == "thinking.type"
+
+
+def test_fault_in_template_options_is_named_as_the_client_wrote_it(connect: ClientOf) -> None:
+    """The library has another name for the field."""
+
+    class Strict(FakeLlama):
+        def chat_prompt(self, messages: Any, **_options: Any) -> Any:
+            raise InvalidRequest("template_kwargs has too much", param="template_kwargs")
+
+    error = post(connect(Strict()), chat_template_kwargs={"a": 1}).json()["error"]
+    assert error["param"] == "chat_template_kwargs"
+    assert error["message"] == "chat_template_kwargs has too much"
 
 
 def test_text_parts_and_history_reach_the_template(client: httpx.Client, llm: FakeLlama) -> None:

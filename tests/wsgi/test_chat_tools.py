@@ -175,6 +175,12 @@ def test_tools_that_cannot_be_are_refused(
         ({"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}},
          {"json_schema": SCHEMA}),
         ({"type": "json_schema", "name": "x", "schema": SCHEMA}, {"json_schema": SCHEMA}),
+        ({"type": "text", "json_schema": None, "schema": None}, {}),
+        ({"type": "json_object", "json_schema": None, "schema": None},
+         {"json_schema": {"type": "object"}}),
+        ({"type": "json_schema", "json_schema": None, "schema": SCHEMA}, {"json_schema": SCHEMA}),
+        ({"type": "json_schema", "json_schema": {"schema": SCHEMA}, "schema": None},
+         {"json_schema": SCHEMA}),
     ],
 )  # fmt: skip
 def test_response_format_reaches_the_template(

@@ -133,6 +133,18 @@ def test_what_gunicorn_refuses_is_refused(head: bytes, error: type[Exception]) -
         reader().feed(head)
 
 
+def test_prefix_that_the_path_does_not_have_is_refused() -> None:
+    """A proxy on this machine may name a prefix; a wrong one is the client's fault, not ours."""
+
+    def feed(prefix: bytes) -> bool:
+        each = RequestReader(CFG, ("127.0.0.1", 40000), 65536, lambda _path: LIMIT)
+        return each.feed(b"GET /a/b HTTP/1.1\r\nSCRIPT_NAME: " + prefix + b"\r\n\r\n")
+
+    assert feed(b"/a")
+    with pytest.raises(InvalidHeader):
+        feed(b"/b")
+
+
 @pytest.mark.parametrize("piece", [1, 7, 4096])
 def test_head_without_an_end_is_refused(piece: int) -> None:
     """A head that goes on and on is refused at the limit, in whatever pieces it comes."""

@@ -45,7 +45,7 @@ def test_arguments_may_be_an_object(client: httpx.Client, llm: FakeLlama) -> Non
     """Arguments that are not text become text, an absent one included."""
     calls = [
         {"id": "a", "function": {"name": "f", "arguments": {"city": "Rome"}}},
-        {"function": {"name": "g"}},
+        {"type": None, "function": {"name": "g"}},
     ]
     got = read(client, llm, {"role": "assistant", "content": "", "tool_calls": calls})
     assert got["tool_calls"] == [

@@ -68,6 +68,15 @@ def test_options_reach_the_sampler(client: httpx.Client, llm: FakeLlama) -> None
     assert {name: made[name] for name in wanted} == wanted
 
 
+def test_newlines_are_penalised_as_other_tokens_are(client: httpx.Client) -> None:
+    """Who asks for that, as the example of Ollama's documentation does, gets it."""
+    body = {"model": "fake", "prompt": "Hi", "stream": False}
+    asked = {**body, "options": {"penalize_newline": True, "repeat_penalty": 1.2}}
+    assert client.post(GENERATE, json=asked).status_code == 200
+    other = {**body, "options": {"penalize_newline": False}}
+    assert "options.penalize_newline" in refusal(client, GENERATE, **other)
+
+
 def test_options_default_to_the_contract(client: httpx.Client, llm: FakeLlama) -> None:
     """Without options an answer is greedy and has 200 tokens at most."""
     ask(client, CHAT, messages=[HI])

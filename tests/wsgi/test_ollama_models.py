@@ -152,6 +152,15 @@ def test_show_tells_all(client: httpx.Client) -> None:
     assert told["modelfile"].startswith('FROM "fake.gguf"\nPARAMETER num_ctx 4096\n')
 
 
+@pytest.mark.parametrize("body", [{"name": "fake"}, {"model": "", "name": "fake"}])
+def test_show_takes_the_old_name_of_the_name(client: httpx.Client, body: dict[str, Any]) -> None:
+    """Clients that were written before ``model`` was its name are told the same."""
+    told = client.post("/api/show", json={"model": "fake"}).json()
+    assert client.post("/api/show", json=body).json() == told
+    other = client.post("/api/show", json={"name": "other"})
+    assert (other.status_code, other.json()["error"][:13]) == (404, "model 'other'")
+
+
 def test_show_tells_arrays_when_asked(client: httpx.Client) -> None:
     """A vocabulary is long, so it comes with verbose only."""
     told = client.post("/api/show", json={"model": "fake", "verbose": True}).json()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from pyllama.errors import InvalidRequest
-from wsgi.ollama.go_template import render
+from wsgi.ollama.go_template import MAX_CHARS, render
 
 WORDS = {"System": "S", "Prompt": "P", "Suffix": ""}
 CHATML = """{{- if .System }}<|im_start|>system
@@ -46,6 +48,17 @@ def test_common_template_is_understood() -> None:
     user = "<|im_start|>user\nP<|im_end|>\n<|im_start|>assistant\n"
     assert render(CHATML, WORDS) == f"<|im_start|>system\nS<|im_end|>\n{user}"
     assert render(CHATML, {**WORDS, "System": ""}) == user
+
+
+def test_text_of_a_template_is_bounded() -> None:
+    """One that names a long prompt very many times is refused, and nothing is put together."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest, match="template makes a text of more than"):
+            render("{{ .Prompt }}" * 1000, {**WORDS, "Prompt": "x" * (MAX_CHARS // 100)})
+        assert tracemalloc.get_traced_memory()[1] < MAX_CHARS // 10
+    finally:
+        tracemalloc.stop()
 
 
 def test_words_are_no_templates() -> None:

@@ -86,6 +86,28 @@ def test_client_that_leaves_meanwhile_ends_the_work(path: str, pair: Pair) -> No
     checkpoint()
 
 
+def test_client_that_leaves_ends_the_listing_of_pieces(pair: Pair) -> None:
+    """Pieces are looked up as long as somebody waits for them."""
+
+    class Left(FakeLlama):
+        n_pieces = 0
+
+        def tokenize(self, *_args: Any, **_options: Any) -> list[int]:
+            return [0] * 10_000
+
+        def piece(self, token: int) -> bytes:
+            self.n_pieces += 1
+            pair[1].close()
+            time.sleep(0.001)
+            return super().piece(token)
+
+    llm = Left()
+    body = {"content": "Hi", "with_pieces": True}
+    answer = post(app_of(llm), "/tokenize", body, **{"gunicorn.socket": pair[0]})
+    assert answer.status_code == 499
+    assert llm.n_pieces < 1000
+
+
 @pytest.mark.parametrize("path", BODIES)
 def test_work_without_end_is_refused(path: str) -> None:
     """Whoever waits is told that it takes too long, in the form of the dialect."""

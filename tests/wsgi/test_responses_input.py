@@ -88,6 +88,17 @@ def test_reasoning_text_and_calls_are_one_message() -> None:
     ]
 
 
+def test_refusal_is_text() -> None:
+    """What an assistant refused with is what it said."""
+    parts = [{"type": "output_text", "text": "Well. "}, {"type": "refusal", "refusal": "No."}]
+    said = {"role": "assistant", "content": "Well. No."}
+    assert converted([USER, {"type": "message", "role": "assistant", "content": parts}, USER]) == [
+        USER,
+        said,
+        USER,
+    ]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_answer_is_kept_and_continued(
     client: httpx.Client, llm: FakeLlama, *, stream: bool

@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders
 from gunicorn.http.parser import RequestParser
 
 from .framing import body_of
@@ -44,12 +44,14 @@ class Parser(RequestParser):
     def parse(self) -> Any:
         """Return the next request. Raises NeedsMore, or what gunicorn has against it."""
         try:
-            self._parsed = super().__next__()
+            parsed = super().__next__()
         except NeedsMore:
             # The first request of a connection may be preceded by a proxy's line.
             self.req_count -= 1
             raise
-        return self._parsed
+        _check_prefix(parsed)
+        self._parsed = parsed
+        return parsed
 
     def __next__(self) -> Any:
         """Return what :meth:`parse` returned; called by gunicorn's worker, once a request."""
@@ -186,3 +188,10 @@ class RequestReader:
             self.cut()
             return True
         return self._body.is_whole
+
+
+def _check_prefix(request: Any) -> None:
+    """Refuse a prefix that the path does not have: gunicorn would call it a fault of its own."""
+    for name, value in request.headers:
+        if name == "SCRIPT_NAME" and not request.path.startswith(value):
+            raise InvalidHeader(name)

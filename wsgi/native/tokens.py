@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.interruption import checkpoint
 
 from ..body import read_object
 from ..fields import FieldReader
@@ -13,6 +14,8 @@ from ..validation import Schema
 
 if TYPE_CHECKING:
     import falcon
+
+    from pyllama import Llama
 
     from ..host import Host
 
@@ -36,7 +39,7 @@ class Tokenize:
             parse_special=fields.get("parse_special", True),
         )
         if fields.get("with_pieces"):
-            tokens = [{"id": token, "piece": _piece(llm.piece(token))} for token in tokens]
+            tokens = [_with_piece(token, llm) for token in tokens]
         resp.media = {"tokens": tokens}
 
 
@@ -69,6 +72,11 @@ class ApplyTemplate:
         """Answer with the text; nothing is generated."""
         llm = self._host.get()
         resp.media = {"prompt": parse_chat(read_object(req), llm).prompt(llm).text}
+
+
+def _with_piece(token: int, llm: Llama) -> dict[str, Any]:
+    checkpoint()
+    return {"id": token, "piece": _piece(llm.piece(token))}
 
 
 def _piece(piece: bytes) -> str | list[int]:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pyllama.errors import InvalidRequest
+from pyllama.interruption import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,8 @@ _WORD = re.compile(r"(?:if\s+|else\s+if\s+)?\.(\w+)")
 _COMMENT = re.compile(r"/\*.*\*/", re.DOTALL)
 _MAX_ECHO = 60
 _MAX_DEPTH = 64
+MAX_CHARS = 16 * 1024 * 1024
+"""Longest text that a template may make: it may name a long prompt many times."""
 # Where the answer stands: what comes after it is no part of the prompt.
 _ANSWER = "Response"
 
@@ -53,11 +56,13 @@ class _Rendering:
         self._words = {**words, _ANSWER: ""}
         self._open: list[_Branches] = []
         self._parts: list[str] = []
+        self._n_chars = 0
         self._is_over = False
 
     def render(self, template: str) -> str:
         position = 0
         while (start := template.find("{{", position)) >= 0:
+            checkpoint()
             end = template.find("}}", start)
             if end < 0:
                 raise _refusal(template[start:])
@@ -83,6 +88,11 @@ class _Rendering:
 
     def _write(self, text: str) -> None:
         if self._is_written:
+            self._n_chars += len(text)
+            if self._n_chars > MAX_CHARS:
+                raise InvalidRequest(
+                    f"template makes a text of more than {MAX_CHARS} characters", param="template"
+                )
             self._parts.append(text)
 
     def _act(self, action: str) -> None:

@@ -72,7 +72,7 @@ class Show:
         """Answer with template, parameters, abilities and metadata."""
         llm = self._host.get()
         fields = SHOW_FIELDS.read(read_object(req))
-        check_name(fields["model"], llm.info)
+        check_name(fields.get("model") or fields.get("name", ""), llm.info)
         facts = describe.file_facts(llm.info)
         arrays = fields.get("verbose", False)
         metadata = llm.card.metadata(arrays=arrays)

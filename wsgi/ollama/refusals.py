@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..fields import Refusal
 
 OPTION_REFUSALS = (
-    Refusal("penalize_newline", bool, "leave it out"),
+    # Newlines are penalised as all tokens are.
+    Refusal("penalize_newline", lambda value: value is not True, "leave it out"),
     Refusal("tfs_z", lambda value: value != 1, "leave it out"),
 )
 

@@ -32,6 +32,8 @@ _AS_THEY_ARE = (
     "reasoning_format",
 )
 
+_BUDGETS = ("reasoning_budget_tokens", "thinking_budget_tokens")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest(GenerationFields):
@@ -50,7 +52,8 @@ class ChatRequest(GenerationFields):
         Raises:
             InvalidRequest: it cannot be rendered, or the answer cannot be held to its form.
         """
-        with renamed({**self.tools.names, "json_schema": self.schema_field}):
+        names = {"json_schema": self.schema_field, "template_kwargs": "chat_template_kwargs"}
+        with renamed({**self.tools.names, **names}):
             return llm.chat_prompt(self.messages, **self.options)
 
 
@@ -61,12 +64,7 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     tools = read_tools(fields)
     options.update(tools.options)
     options.update({name: fields[name] for name in _AS_THEY_ARE if name in fields})
-    thinking = one_of(fields, ("enable_thinking", "think"))
-    if thinking is not None:
-        options["enable_thinking"] = thinking
-    budget = one_of(fields, ("reasoning_budget_tokens", "thinking_budget_tokens"))
-    if budget is not None:
-        options["reasoning_budget"] = int(budget)
+    options.update(_thinking(fields))
     if "chat_template_kwargs" in fields:
         options["template_kwargs"] = fields["chat_template_kwargs"]
     return ChatRequest(
@@ -76,6 +74,24 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
         tools=tools,
         **generation_fields(fields, llm, _logprobs(fields)),
     )
+
+
+def _thinking(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whether the model is to think, and for how long, by the library's names."""
+    told = dict(fields)
+    thinking = fields.get("thinking", {})
+    if thinking:
+        told["thinking.type"] = thinking["type"] != "disabled"
+    if thinking.get("budget_tokens") is not None:
+        told["thinking.budget_tokens"] = thinking["budget_tokens"]
+    options: dict[str, Any] = {}
+    is_enabled = one_of(told, ("thinking.type", "enable_thinking", "think"))
+    if is_enabled is not None:
+        options["enable_thinking"] = is_enabled
+    budget = one_of(told, (*_BUDGETS, "thinking.budget_tokens"))
+    if budget is not None:
+        options["reasoning_budget"] = int(budget)
+    return options
 
 
 def _logprobs(fields: Mapping[str, Any]) -> int | None:

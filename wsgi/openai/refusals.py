@@ -32,6 +32,12 @@ _COMMON = (
     Refusal("return_progress", bool, _LEAVE_OUT),
     Refusal("response_fields", bool, _LEAVE_OUT),
     Refusal("verbose", bool, _LEAVE_OUT),
+    # vLLM's names for what holds an answer to a form: without it, it would be another answer.
+    Refusal("guided_json", bool, "send its schema in json_schema"),
+    Refusal("guided_regex", bool, "send json_schema with a pattern, or a grammar"),
+    Refusal("guided_choice", bool, "send json_schema with an enum, or a grammar"),
+    Refusal("guided_grammar", bool, "send grammar, in GBNF"),
+    Refusal("structured_outputs", bool, "send json_schema, or grammar"),
 )
 
 CHAT_REFUSALS = (

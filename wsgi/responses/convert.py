@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .store import Item
 
 _TEXTS = frozenset({"input_text", "output_text", "text"})
+_ANSWER_TEXTS = _TEXTS | {"refusal"}
 _THOUGHTS = frozenset({"reasoning_text", "summary_text"})
 
 
@@ -80,7 +81,7 @@ class Converter(Conversion):
         content = item["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if item["role"] == "assistant":
-            texts = _texts(parts, f"{path}.content", _TEXTS)
+            texts = _texts(parts, f"{path}.content", _ANSWER_TEXTS)
             self._answer(path)
             self._texts += texts
         else:
@@ -161,7 +162,7 @@ def _texts(parts: Sequence[Mapping[str, Any]], path: str, kinds: frozenset[str])
         checkpoint()
         if part["type"] not in kinds:
             raise _unsupported(part["type"], f"{path}[{i}]", kinds)
-    return [part["text"] for part in parts]
+    return [part["refusal" if part["type"] == "refusal" else "text"] for part in parts]
 
 
 def _unsupported(kind: str, path: str, kinds: Iterable[str]) -> Unsupported:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyllama.errors import InvalidRequest
 from pyllama.field_names import renamed
 from pyllama.interruption import checkpoint
 
@@ -128,15 +129,23 @@ def _conversation(
 def _items(given: str | Sequence[Item], store: ResponseStore) -> tuple[Item, ...]:
     if isinstance(given, str):
         return ({"type": "message", "role": "user", "content": given},)
+    referred: set[str] = set()
     return tuple(
-        _referred(item, store, f"input[{i}].id") if _is_reference(item) else item
+        _referred(item["id"], store, f"input[{i}].id", referred) if _is_reference(item) else item
         for i, item in enumerate(given)
     )
 
 
-def _referred(item: Item, store: ResponseStore, path: str) -> Item:
+def _referred(name: str, store: ResponseStore, path: str, others: set[str]) -> Item:
+    """Return the item of a reference, and add its id to those of the others.
+
+    None is referred to twice: few short references would make a conversation without bounds.
+    """
     checkpoint()
-    return store.item(item["id"], param=path)
+    if name in others:
+        raise InvalidRequest(f"{path} refers to {name[:80]!r} once more", param=path)
+    others.add(name)
+    return store.item(name, param=path)
 
 
 def _is_reference(item: Item) -> bool:

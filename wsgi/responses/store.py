@@ -12,7 +12,7 @@ import orjson
 from pyllama.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Item = dict[str, Any]
 
@@ -36,6 +36,44 @@ class Stored:
     """All input since the first answer of the conversation, and all output."""
 
 
+class _Items:
+    """The items of all conversations that are kept, by their ids.
+
+    A conversation is kept with each of its answers, and a request may refer to all of its items.
+    """
+
+    def __init__(self) -> None:
+        # By identity: clients choose ids too, so that two items may have the same. With each item
+        # is noted how many conversations it is in.
+        self._found: dict[str, dict[int, tuple[Item, int]]] = {}
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Note the items of a conversation."""
+        for item in items:
+            if isinstance(name := item.get("id"), str):
+                same = self._found.setdefault(name, {})
+                _, n_before = same.get(id(item), (item, 0))
+                same[id(item)] = (item, n_before + 1)
+
+    def remove(self, items: Sequence[Item]) -> None:
+        """Forget those that are in no other conversation."""
+        for item in items:
+            if isinstance(name := item.get("id"), str):
+                same = self._found[name]
+                _, n_before = same[id(item)]
+                if n_before > 1:
+                    same[id(item)] = (item, n_before - 1)
+                    continue
+                del same[id(item)]
+                if not same:
+                    del self._found[name]
+
+    def find(self, name: str) -> Item | None:
+        """Return the item of an id, the youngest if there are several."""
+        same = self._found.get(name)
+        return next(reversed(same.values()))[0] if same else None
+
+
 class ResponseStore:
     """Keeps answers in memory, bounded by number and size; any thread may use it.
 
@@ -50,6 +88,7 @@ class ResponseStore:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[Stored, int]] = OrderedDict()
         self._n_bytes = 0
+        self._items = _Items()
 
     def __len__(self) -> int:
         """Return how many answers are kept."""
@@ -61,9 +100,9 @@ class ResponseStore:
         with self._lock:
             self._kept[stored.response["id"]] = (stored, n_bytes)
             self._n_bytes += n_bytes
+            self._items.add(stored.items)
             while len(self._kept) > self._max_responses or self._n_bytes > self._max_bytes:
-                _, (_, n_freed) = self._kept.popitem(last=False)
-                self._n_bytes -= n_freed
+                self._forget(next(iter(self._kept)))
 
     def get(self, response_id: str, *, param: str | None = None) -> Stored:
         """Return an answer. Raises NotStored, which names the field ``param``."""
@@ -77,18 +116,22 @@ class ResponseStore:
         """Forget an answer. Raises NotStored."""
         with self._lock:
             if response_id in self._kept:
-                self._n_bytes -= self._kept.pop(response_id)[1]
+                self._forget(response_id)
                 return
         raise _not_stored("response", response_id, None)
 
     def item(self, item_id: str, *, param: str) -> Item:
         """Return an item of any conversation that is kept. Raises NotStored."""
         with self._lock:
-            for stored, _ in reversed(self._kept.values()):
-                for item in stored.items:
-                    if item.get("id") == item_id:
-                        return item
-        raise _not_stored("item", item_id, param)
+            item = self._items.find(item_id)
+        if item is None:
+            raise _not_stored("item", item_id, param)
+        return item
+
+    def _forget(self, response_id: str) -> None:
+        stored, n_bytes = self._kept.pop(response_id)
+        self._n_bytes -= n_bytes
+        self._items.remove(stored.items)
 
 
 def _not_stored(kind: str, name: str, param: str | None) -> NotStored:
