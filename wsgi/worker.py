@@ -26,7 +26,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from .connections.front import Front
 from .pump import Pump
-from .wire import Wire
+from .sinks import SocketSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -47,7 +47,7 @@ class Worker(ThreadWorker):
     _front: Front
 
     def load_wsgi(self) -> None:
-        """Load the application; each of its requests finds the pump, and its connection."""
+        """Load the application; each of its requests finds the pump, and a sink where it may."""
         super().load_wsgi()
         # 50,000 objects that stay: to go through them takes the garbage collector 10 to 30 ms, in
         # which no token is sent and no step begun.
@@ -60,7 +60,7 @@ class Worker(ThreadWorker):
             response = getattr(start_response, "__self__", None)
             # HTTP/2 frames in another way, and its streams share a connection.
             if type(response) is Response:
-                environ["pyllama.wire"] = Wire(response)
+                environ["pyllama.sink"] = SocketSink(response, pump)
             return app(environ, start_response)
 
         self.wsgi = pumped
