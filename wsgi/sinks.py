@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import TYPE_CHECKING, Protocol
 
 from .client import ClientGone
 from .pump import OwnThread
 
 if TYPE_CHECKING:
-    from gunicorn.http.wsgi import Response
-
+    from .gunicorn_seam import ChunkedAnswer
     from .pump import Pump, Runner
 
 
@@ -54,35 +52,28 @@ class BodySink:
 
 
 class SocketSink:
-    """A plain socket: the pump sends parts of a chunked body, as the gunicorn that began it would.
+    """A plain socket: the pump sends chunks of a body that the server has begun.
 
     Args:
-        response: gunicorn's; its framing and its count of bytes are kept to.
+        answer: the server's, whose framing is kept to.
         pump: runs the streams' tasks.
     """
 
-    def __init__(self, response: Response, pump: Pump) -> None:
+    def __init__(self, answer: ChunkedAnswer, pump: Pump) -> None:
         self.runner: Runner = pump
-        self._response = response
-        self._socket: socket.socket = response.sock
+        self._answer = answer
         self._rest = b""
 
     @property
     def is_open(self) -> bool:
-        """Whether parts of the body may be sent: the head is out, and announced chunks.
-
-        What goes through TLS may have to be read for before it can be written.
-        """
-        response = self._response
-        is_plain = not isinstance(self._socket, ssl.SSLSocket)
-        return is_plain and bool(response.headers_sent and response.chunked)
+        """Whether the connection, and what the server has sent, allow it."""
+        return self._answer.is_open
 
     def send(self, data: bytes) -> bool:
         """Send bytes, not none, as far as the connection takes them at once."""
-        self._response.sent += len(data)
-        frame = b"%X\r\n%b\r\n" % (len(data), data)
+        frame = self._answer.frame(data)
         try:
-            n_sent = self._socket.send(frame, socket.MSG_DONTWAIT)
+            n_sent = self._answer.socket.send(frame, socket.MSG_DONTWAIT)
         except BlockingIOError:
             n_sent = 0
         except OSError:
@@ -95,7 +86,7 @@ class SocketSink:
         rest, self._rest = self._rest, b""
         if rest:
             try:
-                self._socket.sendall(rest)
+                self._answer.socket.sendall(rest)
             except OSError:
                 raise ClientGone from None
         return b""

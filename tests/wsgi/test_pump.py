@@ -22,6 +22,7 @@ from tests.support.fake_generation import FakeGeneration, FakeGenerations, FakeP
 from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientGone, ClientWatch
 from wsgi.factory import create_app
+from wsgi.gunicorn_seam import ChunkedAnswer
 from wsgi.host import Host
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
@@ -151,7 +152,7 @@ class Served:
         self.response = response(server)
         self.response.start_response("200 OK", [("Content-Type", "text/event-stream")])
         self.items: list[bytes] = []
-        sink = SocketSink(self.response, pump)
+        sink = SocketSink(ChunkedAnswer(self.response), pump)
         self.stream = EventStream(
             watched,
             encoder,
@@ -296,16 +297,16 @@ def test_socket_sink_is_closed_before_the_head_and_where_frames_are_not_ours(pai
     """Under TLS, without chunks, and before the head nothing is sent past gunicorn."""
     made = response(pair[0])
     made.start_response("200 OK", [("Content-Type", "text/event-stream")])
-    assert not SocketSink(made, Pump()).is_open
+    assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.send_headers()
-    assert SocketSink(made, Pump()).is_open
+    assert SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.chunked = False
-    assert not SocketSink(made, Pump()).is_open
+    assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.chunked = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with context.wrap_socket(pair[0], server_side=True, do_handshake_on_connect=False) as tls:
         made.sock = tls
-        assert not SocketSink(made, Pump()).is_open
+        assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
 
 
 def test_requests_of_the_worker_find_the_pump_and_their_connection(

@@ -22,6 +22,7 @@ from pyllama.text.output import OutputDelta
 from tests.support.builders import request
 from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientWatch
+from wsgi.gunicorn_seam import ChunkedAnswer
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
 from wsgi.pump import Pump
@@ -180,7 +181,7 @@ def test_a_stream_ends_with_what_its_own_thread_computed(
     response.start_response("200 OK", [("Content-Type", "text/event-stream")])
     pump = Pump()
     watched = Watched(answers.generations, ClientWatch({}), record, pump)
-    stream = EventStream(watched, encoder, socket_sink=SocketSink(response, pump))
+    stream = EventStream(watched, encoder, socket_sink=SocketSink(ChunkedAnswer(response), pump))
 
     def serve() -> None:
         for item in stream:

@@ -32,6 +32,7 @@ from tests.support.builders import request
 from tests.support.engine_room import until
 from tests.support.scripted_engine import LETTERS, STOP, EndParser, ScriptedEngine, Step
 from wsgi.client import ClientWatch
+from wsgi.gunicorn_seam import ChunkedAnswer
 from wsgi.pump import Pump
 from wsgi.request_log import RequestRecord
 from wsgi.sinks import SocketSink
@@ -212,7 +213,7 @@ class Siege:
         response.start_response("200 OK", [("Content-Type", "text/plain")])
         watched = self._watched(generations, has_pump=True, **{"gunicorn.socket": ours})
         encoder = Lines(has_opening=rng.random() < 0.5, n_padding=PAD_BYTES if plan.is_slow else 0)
-        sink = SocketSink(response, self.pump)
+        sink = SocketSink(ChunkedAnswer(response), self.pump)
         stream = EventStream(watched, encoder, socket_sink=sink)
         with ours:
             try:
