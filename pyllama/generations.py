@@ -59,8 +59,10 @@ class Generations:
 
         Raises:
             StopIteration: every answer has ended, or this object was closed.
+            Forked: the engine is in another process.
             EngineError, Cancelled, InvalidResponse: one of the answers failed; all are closed.
         """
+        self._process.check()
         item = self.read(timeout_s)
         return item if item is not None else self.finish()
 
@@ -70,13 +72,12 @@ class Generations:
         Returns None as well where an answer is ending (:attr:`is_ending`): what that takes is for
         :meth:`finish`, on a thread that holds up nobody.
         """
-        self._process.check()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ending:
             self._check_open()
             if not self._ready:
                 left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-                self._ready.extend(stream.index for stream in self._mailbox.receive(left_s))
+                self._ready.extend(self._mailbox.receive(left_s))
                 if not self._ready:
                     return None
             index = self._ready.popleft()

@@ -69,8 +69,8 @@ class Mailbox:
         self._is_notified = False
         self._notify = call
 
-    def receive(self, timeout_s: float | None) -> list[TokenStream]:
-        """Give what was posted to its streams; return these, in the order of their first events.
+    def receive(self, timeout_s: float | None) -> list[int]:
+        """Give what was posted to its streams; return their indices, first come, first served.
 
         Args:
             timeout_s: seconds to wait for something; None waits for as long as it takes.
@@ -83,13 +83,14 @@ class Mailbox:
             stream, event = posts.get(timeout=timeout_s)
         except queue.Empty:
             return []
-        streams = {stream: None}
-        stream.deliver(event)
-        while not posts.empty():
+        indices: dict[int, None] = {}
+        while True:
+            indices[stream.index] = None
+            if event is not None:
+                stream.unread.append(event)
+            if posts.empty():
+                return list(indices)
             stream, event = posts.get_nowait()
-            streams[stream] = None
-            stream.deliver(event)
-        return list(streams)
 
 
 class TokenStream:
@@ -100,13 +101,14 @@ class TokenStream:
         index: which of the request's streams it is.
     """
 
-    __slots__ = ("_mailbox", "_unread", "index", "is_closed")
+    __slots__ = ("_mailbox", "index", "is_closed", "unread")
 
     def __init__(self, mailbox: Mailbox, index: int) -> None:
         self._mailbox = mailbox
-        self._unread: list[StreamEvent] = []
         self.index = index
         self.is_closed = False
+        self.unread: list[StreamEvent] = []
+        """What the mailbox gave it and nobody has taken: the consumer's."""
 
     # ---- any thread ---------------------------------------------------------------------------
 
@@ -122,14 +124,9 @@ class TokenStream:
 
     # ---- the consumer -------------------------------------------------------------------------
 
-    def deliver(self, event: StreamEvent | None) -> None:
-        """Keep an event until it is taken; called by the mailbox."""
-        if event is not None:
-            self._unread.append(event)
-
     def take(self) -> list[StreamEvent]:
         """Return the events that the mailbox gave it."""
-        events, self._unread = self._unread, []
+        events, self.unread = self.unread, []
         return events
 
     def get(self, timeout_s: float | None) -> list[StreamEvent]:
@@ -138,7 +135,7 @@ class TokenStream:
         Returns none where the time runs out first, or where the stream is closed meanwhile.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._unread:
+        while not self.unread:
             left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
             if not self._mailbox.receive(left_s) or self.is_closed:
                 break

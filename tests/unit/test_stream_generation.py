@@ -327,8 +327,9 @@ def test_no_moment_loses_a_notification(other: str, at: int) -> None:
         while ready and not is_receiving:
             ready.pop()
             is_receiving = True
-            for each in mailbox.receive(0):
-                received.extend(event.token for event in each.take())  # type: ignore[union-attr]
+            for index in mailbox.receive(0):
+                events = (stream, neighbour)[index].take()
+                received.extend(event.token for event in events)  # type: ignore[union-attr]
             is_receiving = False
 
     mailbox._posts = moments = Moments(at, receive if other == "receives" else lambda: post(7))

@@ -328,11 +328,11 @@ def test_no_notification_of_a_mailbox_is_lost() -> None:
     last = [-1, -1, -1]
     while n_received < n_posts:
         ready.get(timeout=LONG_S / 3)
-        for stream in mailbox.receive(0):
-            for event in stream.take():
+        for index in mailbox.receive(0):
+            for event in streams[index].take():
                 assert isinstance(event, TokenSampled)
-                assert event.token > last[stream.index]
-                last[stream.index] = event.token
+                assert event.token > last[index]
+                last[index] = event.token
                 n_received += 1
     thread.join(LONG_S)
     assert ready.qsize() < n_posts
