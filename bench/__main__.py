@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": "pyllama's server against llama-server under the same load",
     "decode": "one stream over HTTP against llama-bench",
     "batched": "several streams over HTTP against llama-batched-bench",
+    "ends": "streams beside answers whose schema is expensive to check",
     "busy": "streams beside a program that keeps a core busy, against llama-server",
     "media": "pictures: whether answers are llama-server's, and how they run beside text",
     "flat": "what a token costs at both ends of a long streamed answer",

@@ -79,13 +79,11 @@ class Generation:
             pass
         return delta
 
-    def poll(self, timeout_s: float | None = None, *, may_end: bool = True) -> Delta | None:
+    def poll(self, timeout_s: float | None = None) -> Delta | None:
         """Return the next delta, or None where nothing became certain in time.
 
         Args:
             timeout_s: seconds to wait; None waits for as long as it takes.
-            may_end: whether to go on to the last delta. What it takes, such as the check of a
-                schema, may take long: without, None is returned and :attr:`is_ending` is true.
 
         Raises:
             StopIteration: the last delta was returned already, or the generation was closed.
@@ -94,30 +92,45 @@ class Generation:
             InvalidResponse: the answer is not what was asked for; no delta follows it.
             Forked: the engine is in another process.
         """
-        if self._finish_reason is not None or self._is_closed:
-            raise StopIteration
+        self._check_open()
         self._process.check()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            if self._end_reason is None:
-                left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-                events = self._ticket.stream.get(left_s)
-                if self._is_closed:
-                    # By another thread, while this one waited.
-                    raise StopIteration
-                if not events:
-                    return None
-                self._consume(events)
-            if self._end_reason is not None:
-                if not may_end:
-                    return None
-                self._end(self._end_reason)
-            delta = self._answer.take(len(self.tokens), self._finish_reason)
-            if delta is not None:
+        while self._end_reason is None:
+            left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
+            events = self._ticket.stream.get(left_s)
+            # By another thread, while this one waited.
+            self._check_open()
+            if not events:
+                return None
+            if (delta := self._read(events)) is not None:
                 return delta
-            if self._finish_reason is not None:
-                # It would be asked for again and again, without an event to wait for.
-                raise AssertionError("the end of an answer came without a last delta")
+        return self.finish()
+
+    def read(self) -> Delta | None:
+        """Return what became certain with the events that the mailbox gave; takes a moment.
+
+        It is never the last delta: that is what :meth:`finish` makes once :attr:`is_ending`.
+        Raises what :meth:`poll` raises, but for InvalidResponse.
+        """
+        self._check_open()
+        return self._read(self._ticket.stream.take())
+
+    def finish(self) -> Delta:
+        """Return the last delta of an answer that is ending.
+
+        May take long: the text is checked against its schema, for example.
+
+        Raises:
+            InvalidResponse: the answer is not what was asked for.
+        """
+        if self._end_reason is None:
+            raise RuntimeError("the generation is not ending")
+        self._end(self._end_reason)
+        delta = self._answer.take(len(self.tokens), self._finish_reason)
+        if delta is None:
+            # It would be asked for again and again, without an event to wait for.
+            raise AssertionError("the end of an answer came without a last delta")
+        return delta
 
     def result(self) -> Completion:
         """Wait for the end; return the whole answer. Ends it where the wait is interrupted."""
@@ -175,6 +188,11 @@ class Generation:
         return self._end_reason is not None and self._finish_reason is None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the last delta was returned."""
+        return self._finish_reason is not None
+
+    @property
     def finish_reason(self) -> FinishReason:
         """Why the answer ended."""
         if self._finish_reason is None:
@@ -214,6 +232,14 @@ class Generation:
         if self.form is None or self._finish_reason != "stop":
             return None
         return self.form.parse(self._answer.text)
+
+    def _check_open(self) -> None:
+        if self._finish_reason is not None or self._is_closed:
+            raise StopIteration
+
+    def _read(self, events: list[StreamEvent]) -> Delta | None:
+        self._consume(events)
+        return None if self.is_ending else self._answer.take(len(self.tokens), None)
 
     def _consume(self, events: list[StreamEvent]) -> None:
         """Read events until they end or the answer does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -13,40 +12,9 @@ from pyllama.results import Timings, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyllama.engine import Mailbox
     from pyllama.generation import Generation
     from pyllama.results import Completion, Delta, QueuePlace
-
-
-class Rings:
-    """Which of several answers may have something new: told by the engine thread, for one consumer.
-
-    Attributes:
-        listener: called after each ring, on the engine thread; must not block.
-    """
-
-    __slots__ = ("_indices", "listener")
-
-    def __init__(self) -> None:
-        self._indices: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.listener: Callable[[], None] | None = None
-
-    def ring(self, index: int) -> None:
-        """Tell that an answer may have something new."""
-        self._indices.put(index)
-        if (listener := self.listener) is not None:
-            listener()
-
-    @property
-    def is_any_left(self) -> bool:
-        """Whether a ring was not returned yet."""
-        return not self._indices.empty()
-
-    def wait(self, timeout_s: float | None) -> int | None:
-        """Return the index that was rung first and not returned yet, or None after the timeout."""
-        try:
-            return self._indices.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
 
 
 class Generations:
@@ -57,14 +25,16 @@ class Generations:
 
     Args:
         generations: the answers; closed with this object.
-        rings: gets the index of each answer that may have something new.
+        mailbox: gets the events of all of them; an answer's index is that of its stream.
     """
 
-    def __init__(self, generations: Sequence[Generation], rings: Rings) -> None:
+    def __init__(self, generations: Sequence[Generation], mailbox: Mailbox) -> None:
         self.generations = tuple(generations)
-        self._rings = rings
-        self._n_open = len(self.generations)
+        self._mailbox = mailbox
+        self._open = set(range(len(self.generations)))
+        self._ready: deque[int] = deque()
         self._ending: deque[int] = deque()
+        self._is_closed = False
         self._process = Process()
 
     def __len__(self) -> int:
@@ -89,49 +59,67 @@ class Generations:
 
         Raises:
             StopIteration: every answer has ended, or this object was closed.
+            Forked: the engine is in another process.
             EngineError, Cancelled, InvalidResponse: one of the answers failed; all are closed.
         """
         self._process.check()
+        item = self.read(timeout_s)
+        return item if item is not None else self.finish()
+
+    def read(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
+        """Return as :meth:`poll`, but never an answer's last delta; apart from waiting it is quick.
+
+        Returns None as well where an answer is ending (:attr:`is_ending`): what that takes is for
+        :meth:`finish`, on a thread that holds up nobody.
+        """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._n_open:
-            if self._ending and not self._is_heard:
-                index: int | None = self._ending.popleft()
-            else:
+        while not self._ending:
+            self._check_open()
+            if not self._ready:
                 left_s = None if deadline_s is None else max(deadline_s - time.monotonic(), 0.0)
-                index = self._rings.wait(left_s)
-            if index is None:
-                return None
-            delta = self._poll_one(index)
+                self._ready.extend(self._mailbox.receive(left_s))
+                if not self._ready:
+                    return None
+            index = self._ready.popleft()
+            delta = self._read_one(index)
             if delta is not None:
                 return index, delta
-            if self.is_ending and self._is_heard:
-                return None
-        raise StopIteration
+        return None
 
-    @property
-    def has_news(self) -> bool:
-        """Whether :meth:`poll` may return a delta, or raise, without waiting."""
-        return self._n_open == 0 or self._rings.is_any_left
+    def finish(self) -> tuple[int, Delta] | None:
+        """Return the last delta of an answer that is ending, or None where none is.
+
+        May take long. Raises what :meth:`poll` raises.
+        """
+        self._check_open()
+        if not self._ending:
+            return None
+        index = self._ending.popleft()
+        try:
+            delta = self.generations[index].finish()
+        except BaseException:
+            self.close()
+            raise
+        self._open.discard(index)
+        return index, delta
 
     @property
     def is_ending(self) -> bool:
-        """Whether the end of an answer waits for a :meth:`poll` that nobody listens to."""
+        """Whether an answer waits for :meth:`finish`."""
         return bool(self._ending)
 
-    def listen(self, listener: Callable[[], None] | None) -> None:
-        """Have a function called after each event of any answer; None ends that.
+    @property
+    def is_whole(self) -> bool:
+        """Whether every answer has ended by itself."""
+        return not self._open and all(item.is_whole for item in self.generations)
 
-        Who listens serves others as well: until that ends, :meth:`poll` leaves undone what an
-        answer's end may take long for, and :attr:`is_ending` tells of it.
+    def notify(self, call: Callable[[], None] | None) -> None:
+        """Have a function called whenever :meth:`read` may find something; None ends that.
 
         Args:
-            listener: called on the engine thread; must not block.
+            call: runs on the engine thread; must not block.
         """
-        self._rings.listener = listener
-
-    @property
-    def _is_heard(self) -> bool:
-        return self._rings.listener is not None
+        self._mailbox.notify(call)
 
     def results(self) -> list[Completion]:
         """Wait for the end; return every answer. Ends them where the wait is interrupted."""
@@ -181,22 +169,26 @@ class Generations:
 
     def close(self) -> None:
         """End every answer and free the slots; idempotent, from any thread."""
+        # First: a consumer that is woken by the close of an answer shall not wait again.
+        self._is_closed = True
         for generation in self.generations:
             generation.close()
-        self._n_open = 0
 
-    def _poll_one(self, index: int) -> Delta | None:
+    def _check_open(self) -> None:
+        if self._is_closed or not self._open:
+            raise StopIteration
+
+    def _read_one(self, index: int) -> Delta | None:
+        generation = self.generations[index]
         try:
-            generation = self.generations[index]
-            delta = generation.poll(0.0, may_end=not self._is_heard)
-            if generation.is_ending and index not in self._ending:
-                self._ending.append(index)
+            delta = generation.read()
         except StopIteration:
-            # A late ring of an answer that has ended.
+            # Closed on its own, or a late event of an answer that has ended.
+            self._open.discard(index)
             return None
-        except Exception:
+        except BaseException:
             self.close()
             raise
-        if delta is not None and delta.finish_reason is not None:
-            self._n_open -= 1
+        if generation.is_ending:
+            self._ending.append(index)
         return delta

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyllama import settings as settings_module
 from pyllama.embeddings import EmbeddingRequests
-from pyllama.engine import device_names
+from pyllama.engine import Mailbox, device_names
 from pyllama.errors import ConfigError, InvalidRequest, ModelClosed
 from pyllama.generation import Generation
-from pyllama.generations import Generations, Rings
+from pyllama.generations import Generations
 from pyllama.opening import check_model, open_model
 from pyllama.params import GenerationParams
 from pyllama.process import Process
@@ -22,7 +21,7 @@ from pyllama.text.infill import infill_tokens
 from pyllama.text_requests import TextRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyllama.card import ModelCard
     from pyllama.embeddings import PendingEmbeddings
@@ -287,19 +286,18 @@ class Llama:
                 "request; ask for fewer, or raise --max-queue"
             )
         request_id = request_id or uuid.uuid4().hex
-        rings = Rings()
+        mailbox = Mailbox()
         generations: list[Generation] = []
         # What is wrong with any of them shows before the first is started.
         requests = [self._request(*pair, request_id) for pair in wanted]
         try:
-            for index, ((prompt, params), request) in enumerate(zip(wanted, requests, strict=True)):
-                ring = functools.partial(rings.ring, index)
-                generations.append(self._begin(prompt, params, request, ring))
+            for (prompt, params), request in zip(wanted, requests, strict=True):
+                generations.append(self._begin(prompt, params, request, mailbox))
         except BaseException:
             for generation in generations:
                 generation.close()
             raise
-        return Generations(generations, rings)
+        return Generations(generations, mailbox)
 
     def reader(self, prompt: Prompt, params: GenerationParams) -> AnswerReader:
         """Return what reads one answer to a prompt: tokens in, content and tool calls out."""
@@ -314,10 +312,10 @@ class Llama:
         prompt: Prompt,
         params: GenerationParams,
         request: Request,
-        ring: Callable[[], None] | None = None,
+        mailbox: Mailbox | None = None,
     ) -> Generation:
         reader = self.reader(prompt, params)
-        ticket = self._engine.submit(request, ring)
+        ticket = self._engine.submit(request, mailbox)
         return Generation(self._engine, ticket, reader, prompt, owner=self)
 
     @property

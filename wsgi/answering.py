@@ -68,8 +68,8 @@ def answer(
         resp.content_type = encoder.media_type
         resp.set_header("Cache-Control", "no-cache")
         resp.set_header("X-Accel-Buffering", "no")
-        wire = req.env.get("pyllama.wire")
-        resp.stream = EventStream(watched, encoder, ping_s=order.ping_s, wire=wire)
+        sink = req.env.get("pyllama.sink")
+        resp.stream = EventStream(watched, encoder, ping_s=order.ping_s, socket_sink=sink)
         return generations
     with closing(watched):
         resp.media = encoder.whole(watched.collect(order.fold), generations)

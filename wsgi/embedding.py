@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .client import ClientWatch
-from .watched import POLL_S
+from .pump import OwnThread, StreamTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,13 @@ def embed(
         record = req.context.record
         record.note(prompt_tokens=pending.prompt_tokens)
         req.context.interruptible.end()
-        while not pending.poll(POLL_S):
+
+        def look() -> bool:
             watch.look()
+            return False
+
+        # This thread is woken once, at the end: there is nothing that the pump could save it.
+        StreamTask(pending.poll, look).run_on(OwnThread())
         made = pending.result()
     record.note(
         inputs=len(made.data),

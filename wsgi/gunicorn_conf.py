@@ -16,13 +16,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gunicorn.arbiter import Arbiter
-
 from pyllama import hub
 from pyllama.errors import PyllamaError
 
 from . import serve
 from .drain import Drainer, drain_deadline_s
+from .gunicorn_seam import Arbiter, check_version, early_signals
 
 if TYPE_CHECKING:
     import queue
@@ -67,6 +66,7 @@ def _stop(exc: PyllamaError) -> NoReturn:
 
 def _read_settings() -> Settings:
     try:
+        check_version()
         return serve.get_settings()
     except PyllamaError as exc:
         _stop(exc)
@@ -113,7 +113,7 @@ def post_fork(server: Arbiter, _worker: Worker) -> None:
     Until then it has the master's, which put them into its copy of the master's queue.
     """
     global _early_signals  # noqa: PLW0603 - gunicorn's hooks are functions of a module
-    _early_signals = server.SIG_QUEUE
+    _early_signals = early_signals(server)
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from .client import ClientGone
 from .errors import describe, log_failure
-from .watched import Ride
+from .sinks import BodySink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyllama.generations import Generations
     from pyllama.results import Delta
 
     from .errors import ErrorInfo
-    from .pump import Pump
+    from .sinks import Sink, SocketSink
     from .watched import Watched
-    from .wire import Wire
 
 PING_S = 15.0
 """Seconds of silence after which a stream sends a ping; proxies close silent connections."""
@@ -56,8 +57,8 @@ class EventStream:
         watched: the generations; the stream closes them.
         encoder: the dialect.
         ping_s: seconds of silence before a ping.
-        wire: where the pump sends all but the first and the last bytes; None where this iterator
-            is the only way.
+        socket_sink: where all but the first bytes and the ends of answers go if the connection
+            allows it; None where this iterator is the only way.
     """
 
     def __init__(
@@ -66,16 +67,18 @@ class EventStream:
         encoder: StreamEncoder,
         *,
         ping_s: float = PING_S,
-        wire: Wire | None = None,
+        socket_sink: SocketSink | None = None,
     ) -> None:
         self._watched = watched
         self._encoder = encoder
         self._ping_s = ping_s
-        self._wire = wire
+        self._socket_sink = socket_sink
         self._written_s = time.monotonic()
         self._is_begun = False
         self._is_ended = False
         self._status = 200
+        self._sink: Sink = BodySink()
+        self._turns: Iterator[tuple[int, Delta] | None] = self._drain()
 
     def __iter__(self) -> EventStream:
         """Return itself."""
@@ -95,66 +98,59 @@ class EventStream:
             if isinstance(exc, ClientGone):
                 raise StopIteration from None
             data = self._encoder.error(info)
+        if data is None:
+            self._is_ended = True
+            raise StopIteration
         self._written_s = time.monotonic()
         return data
 
     def close(self) -> None:
         """Abort what still runs, and write the log line; idempotent."""
         self._is_ended = True
+        # It holds this object, which would be left to the garbage collector.
+        self._turns = iter(())
         self._watched.close()
         self._watched.record.write(self._status)
 
-    def _next(self) -> bytes:
+    def _drain(self) -> Iterator[tuple[int, Delta] | None]:
+        return self._watched.drain(self._take, self._look, self._sink.runner)
+
+    def _next(self) -> bytes | None:
+        """Return the next bytes, None after the last."""
         if not self._is_begun:
             self._is_begun = True
             opening = self._encoder.begin()
             if opening is not None:
                 return opening
-        elif self._watched.pump is not None and self._wire is not None and self._wire.is_open:
-            return self._ride(self._watched.pump, self._wire)
-        while True:
-            item = self._watched.poll()
-            data = self._encode(*item) if item is not None else self._ping()
-            if data is not None:
+        elif self._socket_sink is not None:
+            # The head went out with the first bytes: only now it is known how the body is framed.
+            sink, self._socket_sink = self._socket_sink, None
+            if sink.is_open:
+                self._sink = sink
+                self._turns = self._drain()
+        for last in self._turns:
+            data = self._sink.flush() if last is None else self._end(*last)
+            if data:
                 return data
+        return None
 
-    def _ride(self, pump: Pump, wire: Wire) -> bytes:
-        """Let the pump send what comes; return the last bytes."""
-        last = b""
+    def _take(self, index: int, delta: Delta) -> bool:
+        return self._send(self._encoder.delta(index, delta))
 
-        def take(index: int, delta: Delta) -> bool:
-            nonlocal last
-            data = self._encode(index, delta)
-            if self._is_ended:
-                last = data or b""
-                return True
-            return blocks(data)
-
-        def look() -> bool:
-            return blocks(self._ping())
-
-        def blocks(data: bytes | None) -> bool:
-            if not data:
-                return False
-            self._written_s = time.monotonic()
-            return not wire.send(data)
-
-        while not self._is_ended:
-            Ride(self._watched, take, look).go(pump)
-            # Only this thread may wait for a client that reads slowly, or compute an answer's end.
-            wire.flush()
-            for item in self._watched.ends():
-                take(*item)
-                wire.flush()
-        return last
-
-    def _ping(self) -> bytes | None:
+    def _look(self) -> bool:
         silence_s = time.monotonic() - self._written_s
-        return self._encoder.ping if silence_s >= self._ping_s else None
+        return silence_s >= self._ping_s and self._send(self._encoder.ping)
 
-    def _encode(self, index: int, delta: Delta) -> bytes | None:
+    def _send(self, data: bytes | None) -> bool:
+        """Send bytes from whichever thread; return whether some are left for the own thread."""
+        if not data:
+            return False
+        self._written_s = time.monotonic()
+        return not self._sink.send(data)
+
+    def _end(self, index: int, delta: Delta) -> bytes | None:
+        """Return the end of an answer; with that of the last one goes the end of the stream."""
         data = self._encoder.delta(index, delta)
-        if not self._watched.is_whole:
-            return data
-        self._is_ended = True
-        return (data or b"") + self._encoder.end(self._watched.generations)
+        if self._watched.generations.is_whole:
+            data = (data or b"") + self._encoder.end(self._watched.generations)
+        return data

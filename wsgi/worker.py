@@ -14,19 +14,14 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
-import selectors
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gunicorn.http.wsgi import Response
-from gunicorn.workers.gthread import ThreadWorker
-
 from .connections.front import Front
+from .gunicorn_seam import ChunkedAnswer, LoopWorker
 from .pump import Pump
-from .wire import Wire
+from .sinks import SocketSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -40,14 +35,14 @@ _END_S = 5.0
 """How long the worker's end may take, seconds."""
 
 
-class Worker(ThreadWorker):
+class Worker(LoopWorker):
     """A threaded worker with a pump, whose signal handlers take no lock and raise nothing."""
 
     _is_told_to_quit = False
     _front: Front
 
     def load_wsgi(self) -> None:
-        """Load the application; each of its requests finds the pump, and its connection."""
+        """Load the application; each of its requests finds the pump, and a sink where it may."""
         super().load_wsgi()
         # 50,000 objects that stay: to go through them takes the garbage collector 10 to 30 ms, in
         # which no token is sent and no step begun.
@@ -57,10 +52,8 @@ class Worker(ThreadWorker):
 
         def pumped(environ: MutableMapping[str, Any], start_response: Any) -> Iterable[bytes]:
             environ["pyllama.pump"] = pump
-            response = getattr(start_response, "__self__", None)
-            # HTTP/2 frames in another way, and its streams share a connection.
-            if type(response) is Response:
-                environ["pyllama.wire"] = Wire(response)
+            if (answer := ChunkedAnswer.behind(start_response)) is not None:
+                environ["pyllama.sink"] = SocketSink(answer, pump)
             return app(environ, start_response)
 
         self.wsgi = pumped
@@ -75,13 +68,7 @@ class Worker(ThreadWorker):
 
     def run(self) -> None:
         """Serve until told to end."""
-        # Python writes to this pipe when a signal arrives, so the loop need not be woken by a
-        # handler.
-        self.poller.register(self.PIPE[0], selectors.EVENT_READ, _drain)
-        queue: Any = self.method_queue
-        self.poller.register(queue.fileno(), selectors.EVENT_READ, queue.run_callbacks)
-        # That a connection may stay open is for the front to say.
-        self.max_keepalived = sys.maxsize
+        self.open_loop()
         self._front = Front(self)
         try:
             self._serve()
@@ -133,11 +120,7 @@ class Worker(ThreadWorker):
             self.notify()
             self._round()
         self._front.close()
-        self.tpool.shutdown(wait=False)
-        self.poller.close()
-        self.method_queue.close()
-        for listener in self.sockets:
-            listener.close()
+        self.close_loop()
 
     def _round(self) -> None:
         self.wait_for_and_dispatch_events(_SWEEP_S if self._front.is_watching else _ROUND_S)
@@ -147,7 +130,7 @@ class Worker(ThreadWorker):
         self.alive = False
         self.cfg.worker_int(self)
         self._front.close()
-        self.tpool.shutdown(wait=False, cancel_futures=True)
+        self.drop_waiting()
         raise SystemExit(0)
 
 
@@ -155,7 +138,3 @@ def _bound_the_end() -> None:
     """Let the kernel end this process if it does not do so itself in time; async-signal-safe."""
     # SIGALRM has no handler: its default needs neither this thread nor the interpreter.
     signal.setitimer(signal.ITIMER_REAL, _END_S)
-
-
-def _drain(pipe: int) -> None:
-    os.read(pipe, 4096)

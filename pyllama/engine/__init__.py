@@ -15,7 +15,7 @@ from pyllama.engine.loader import (
 )
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
-from pyllama.engine.stream import Failed, StreamEvent, TokenStream
+from pyllama.engine.stream import Failed, Mailbox, StreamEvent, TokenStream
 
 __all__ = [
     "Embedder",
@@ -25,6 +25,7 @@ __all__ = [
     "Failed",
     "LlamaRunner",
     "LoadedModel",
+    "Mailbox",
     "Runner",
     "StreamEvent",
     "TokenStream",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.engine.admission import Admission
 from pyllama.engine.idle_runner import IdleRunner
 from pyllama.engine.meter import Meter
-from pyllama.engine.stream import Failed
+from pyllama.engine.stream import Failed, Mailbox
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, EngineError, NativeError
 from pyllama.results import QueuePlace
@@ -120,12 +120,12 @@ class Engine:
         """Raise as :meth:`submit` where nobody computes any more, or not in this process."""
         self._admission.check()
 
-    def submit(self, request: Request, ring: Callable[[], None] | None = None) -> Ticket:
+    def submit(self, request: Request, mailbox: Mailbox | None = None) -> Ticket:
         """Accept a request; its events arrive on the ticket's stream. Returns at once.
 
         Args:
             request: what to compute.
-            ring: called on the engine thread after each event of the stream; must not block.
+            mailbox: gets the events of the ticket's stream; None makes one.
 
         Raises:
             QueueFull: every slot is busy and the waiting queue is full.
@@ -134,7 +134,7 @@ class Engine:
             EngineError: the engine thread died.
             Forked: it is in another process.
         """
-        ticket = Ticket(request, ring)
+        ticket = Ticket(request, mailbox)
         self._accept(self._add, ticket)
         return ticket
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyllama.engine.stream import TokenStream
+from pyllama.engine.stream import Mailbox
 from pyllama.errors import InvalidResponse
 from pyllama.sched import Request, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyllama.sched import Sequence
 
 
@@ -20,9 +18,9 @@ class Ticket:
 
     __slots__ = ("abort_reason", "request", "sequence", "stream")
 
-    def __init__(self, request: Request, ring: Callable[[], None] | None = None) -> None:
+    def __init__(self, request: Request, mailbox: Mailbox | None = None) -> None:
         self.request = request
-        self.stream = TokenStream(ring)
+        self.stream = (mailbox or Mailbox()).stream()
         self.abort_reason = "cancelled"
         # Set by the engine thread only.
         self.sequence: Sequence | None = None

@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyllama.engine import Mailbox
 from pyllama.errors import Cancelled
-from pyllama.generations import Generations, Rings
+from pyllama.generations import Generations
 from pyllama.results import (
     Completion,
     Delta,
@@ -79,15 +80,26 @@ class FakeGeneration:
         """Return the next delta, or ``None`` when it is not due within the timeout."""
         if self._is_whole:
             raise StopIteration
-        left_s = self._left_s()
-        wait_s = left_s if timeout_s is None else min(left_s, timeout_s)
-        if self._cancelled.wait(max(wait_s, 0.0)):
+        is_due = self.wait(timeout_s)
+        if self._cancelled.is_set():
             if self.is_over.is_set():
                 raise StopIteration
             raise Cancelled("the server is shutting down")
-        if timeout_s is not None and left_s > timeout_s:
-            return None
-        return self._play()
+        return self._play() if is_due else None
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait for the next step; return whether it is due, or cancelled."""
+        left_s = self._left_s()
+        wait_s = left_s if timeout_s is None else min(left_s, timeout_s)
+        if self._cancelled.wait(max(wait_s, 0.0)):
+            return True
+        return timeout_s is None or left_s <= timeout_s
+
+    def finish(self) -> Delta:
+        """Return the last delta."""
+        delta = self._play()
+        assert delta is not None
+        return delta
 
     def __iter__(self) -> FakeGeneration:
         """Return itself."""
@@ -109,6 +121,11 @@ class FakeGeneration:
     def cancel(self) -> None:
         """Do what the engine does when it can wait no longer."""
         self._cancelled.set()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last step was played."""
+        return self._is_whole
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -168,9 +185,11 @@ class FakeGeneration:
         )
 
     @property
-    def is_due(self) -> bool:
-        """Whether :meth:`poll` need not wait."""
-        return self._cancelled.is_set() or self._left_s() <= 0
+    def is_ending(self) -> bool:
+        """Whether the last step is the next one, and due."""
+        left_s = self._left_s()
+        is_last = len(self._steps) <= 1 and not any(isinstance(s, Exception) for s in self._steps)
+        return is_last and left_s <= 0 and not (self._is_whole or self._cancelled.is_set())
 
     def _left_s(self) -> float:
         while self._steps and isinstance(pause_s := self._steps[0], (int, float)):
@@ -202,40 +221,40 @@ class FakeGeneration:
 
 
 class FakeGenerations(Generations):
-    """Several of them, asked in turn instead of woken."""
+    """Several of them, asked in turn: a script tells nobody when a step is due."""
 
     def __init__(self, generations: Sequence[FakeGeneration]) -> None:
         made: Any = generations
-        super().__init__(made, Rings())
+        super().__init__(made, Mailbox())
         self._fakes = tuple(generations)
-        self._open = deque(range(len(generations)))
-        self._listener: Callable[[], None] | None = None
+        self._turn = deque(range(len(generations)))
+        self._call: Callable[[], None] | None = None
 
-    def poll(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
+    def read(self, timeout_s: float | None = None) -> tuple[int, Delta] | None:
         """Return the next delta of the first that has one."""
-        for _ in range(len(self._open)):
-            index = self._open.popleft()
-            delta = self.generations[index].poll(timeout_s)
-            if delta is None or delta.finish_reason is None:
-                self._open.append(index)
+        self._check_open()
+        for _ in range(len(self._turn)):
+            index = self._turn.popleft()
+            fake = self._fakes[index]
+            self._turn.append(index)
+            if not fake.wait(timeout_s):
+                continue
+            if fake.is_ending:
+                self._ending.append(index)
+                self._turn.remove(index)
+                return None
+            delta = fake.poll(0.0)
             if delta is not None:
                 return index, delta
-        if not self._open:
-            raise StopIteration
         return None
 
-    @property
-    def has_news(self) -> bool:
-        """Whether one of them has a delta that is due, or has ended."""
-        return not self._open or any(self._fakes[index].is_due for index in self._open)
+    def notify(self, call: Callable[[], None] | None) -> None:
+        """Call a function again and again."""
+        self._call = call
+        if call is not None:
+            threading.Thread(target=self._remind, args=(call,), daemon=True).start()
 
-    def listen(self, listener: Callable[[], None] | None) -> None:
-        """Call a function again and again: a script does not tell when a step is due."""
-        self._listener = listener
-        if listener is not None:
-            threading.Thread(target=self._remind, args=(listener,), daemon=True).start()
-
-    def _remind(self, listener: Callable[[], None]) -> None:
-        while self._listener is listener:
-            listener()
+    def _remind(self, call: Callable[[], None]) -> None:
+        while self._call is call:
+            call()
             time.sleep(0.005)

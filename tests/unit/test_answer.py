@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
-from pyllama.engine import Failed
+from pyllama.engine import Failed, Mailbox
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import EngineError, InvalidResponse
 from pyllama.generation import Generation
-from pyllama.generations import Generations, Rings
+from pyllama.generations import Generations
 from pyllama.results import ToolCall, ToolCallDelta
 from pyllama.sched import Finished, Sequence, Started, TokenSampled
 from pyllama.text import Answer, AnswerReader, Detokenizer, OutputParser, Prompt, StopMatcher
@@ -89,9 +90,9 @@ class Room:
     def __init__(self, n: int, *, prompts: int = 1, parser: OutputParser | None = None) -> None:
         self.engine = Aborts()
         engine: Any = self.engine
-        rings = Rings()
+        mailbox = Mailbox()
         shared = [Prompt((1, 2, 3)) for _ in range(prompts)]
-        self.tickets = [Ticket(request(3, 9), lambda i=i: rings.ring(i)) for i in range(n)]  # type: ignore[misc]
+        self.tickets = [Ticket(request(3, 9), mailbox) for _ in range(n)]
         self.sequences = [Sequence(ticket.request) for ticket in self.tickets]
         self.generations = Generations(
             [
@@ -103,7 +104,7 @@ class Room:
                 )
                 for i, ticket in enumerate(self.tickets)
             ],
-            rings,
+            mailbox,
         )
 
     def token(self, index: int, token: int) -> None:
@@ -125,24 +126,84 @@ def test_deltas_come_with_their_index() -> None:
     assert room.generations.poll(0) is None
 
 
-def test_news_are_told_without_waiting() -> None:
-    """There is news after an event and after the end, and none once it was taken."""
-    room, calls, seen = Room(1), list[str](), list[bool]()
+def test_one_notification_for_all_that_comes_before_it_is_read() -> None:
+    """However many answers there are, the consumer is called once until it reads; then again."""
+    room, calls = Room(2), list[str]()
     generations = room.generations
-    seen.append(generations.has_news)
-    generations.listen(lambda: calls.append("ring"))
+    generations.notify(lambda: calls.append("call"))
     room.token(0, 0)
-    seen.append(generations.has_news)
-    assert generations.poll(0) is not None
-    seen.append(generations.has_news)
-    generations.listen(None)
+    room.token(1, 1)
+    room.token(0, 0)
+    assert calls == ["call"]
+    assert generations.read(0) is not None
+    room.token(0, 0)
+    assert calls == ["call", "call"]
+    while generations.read(0) is not None:
+        pass
+    generations.notify(None)
+    room.token(0, 0)
+    assert calls == ["call", "call"]
+
+
+def test_no_read_makes_a_last_delta() -> None:
+    """Who reads gets none of an answer's end, and is told of it; who finishes gets that alone."""
+    room = Room(2)
+    generations = room.generations
+    room.token(0, 0)
     room.finish(0)
+    room.token(1, 1)
+    assert generations.read(0) is None
+    seen = [generations.is_ending]
+    # The other answer waits for it.
+    assert generations.read(0) is None
+    last = generations.finish()
+    assert last is not None
+    assert (last[0], last[1].text, last[1].finish_reason) == (0, "a", "stop")
+    seen.append(generations.is_ending)
+    assert seen == [True, False]
+    assert generations.finish() is None
+    other = generations.read(0)
+    assert other is not None
+    assert (other[0], other[1].text, other[1].finish_reason) == (1, "b", None)
+    are_whole = [generations.is_whole]
+    room.finish(1)
     assert generations.poll(0) is not None
-    seen.append(generations.has_news)
-    assert seen == [False, True, False, True]
-    assert calls == ["ring"]
-    with pytest.raises(StopIteration):
-        generations.poll(0)
+    are_whole.append(generations.is_whole)
+    assert are_whole == [False, True]
+
+
+def test_an_answer_that_is_closed_on_its_own_leaves_the_others() -> None:
+    """Who reads the rest waits for that only, and is not kept for ever."""
+    room = Room(2)
+    room.generations.generations[0].close()
+    room.token(1, 1)
+    room.finish(1)
+    assert [(index, delta.text) for index, delta in room.generations] == [(1, "b")]
+    assert not room.generations.is_whole
+
+
+def test_answers_may_be_read_one_by_one() -> None:
+    """What came for the others meanwhile is kept for them."""
+    room = Room(2)
+    room.token(1, 1)
+    room.token(0, 0)
+    room.finish(1)
+    room.finish(0)
+    first, second = room.generations.generations
+    assert first.result().text == "a"
+    assert second.result().text == "b"
+
+
+@pytest.mark.timeout(60)
+def test_a_close_from_another_thread_ends_the_wait() -> None:
+    """Who waits for any of several answers is told at once that they were closed."""
+    for _ in range(200):
+        room = Room(3)
+        thread = threading.Thread(target=list, args=(room.generations,), daemon=True)
+        thread.start()
+        room.generations.close()
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_end_comes_with_the_last_answer() -> None:

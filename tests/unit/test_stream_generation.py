@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
+import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pyllama.engine import Failed, TokenStream
+from pyllama.engine import Failed, Mailbox
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, NativeError
 from pyllama.generation import Generation
-from pyllama.generations import Generations, Rings
+from pyllama.generations import Generations
 from pyllama.sched import Finished, Sequence, Started, TokenSampled, Verified
 from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
 from tests.support.builders import request
@@ -180,7 +182,7 @@ def test_drafts_of_several_answers_are_counted_together() -> None:
         feed.token(0)
         feed.finish()
         feed.generation.result()
-    timings = Generations([feed.generation for feed in feeds], Rings()).timings
+    timings = Generations([feed.generation for feed in feeds], Mailbox()).timings
     assert (timings.draft_n, timings.draft_n_accepted) == (8, 3)
 
 
@@ -254,7 +256,7 @@ def test_an_answer_that_nobody_reads_is_not_computed() -> None:
 def test_a_stream_hands_over_all_that_is_there() -> None:
     """One get returns every event that came meanwhile, in order."""
     feed = Feed()
-    stream = TokenStream()
+    stream = Mailbox().stream()
     events = [TokenSampled(feed.sequence, float(number), number) for number in range(5)]
     for event in events:
         stream.put(event)
@@ -265,8 +267,91 @@ def test_a_stream_hands_over_all_that_is_there() -> None:
 def test_a_closed_stream_takes_nothing() -> None:
     """What is put after the close is dropped, and a get returns none at once."""
     feed = Feed()
-    stream = TokenStream()
+    stream = Mailbox().stream()
     stream.close()
     stream.put(Started(feed.sequence, 0.0, 0))
     assert stream.is_closed
     assert stream.get(None) == []
+
+
+class Moments(queue.SimpleQueue[Any]):
+    """A queue that lets something else happen at one moment: behind its so-many-th operation."""
+
+    def __init__(self, at: int, act: Callable[[], None]) -> None:
+        self.n = 0
+        self._at = at
+        self._act = act
+
+    def _pass(self) -> None:
+        self.n += 1
+        if self.n == self._at:
+            self._act()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
+        super().put(item)
+        self._pass()
+
+    def empty(self) -> bool:
+        is_empty = super().empty()
+        self._pass()
+        return is_empty
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002
+        item = super().get(block, timeout)
+        self._pass()
+        return item
+
+    def get_nowait(self) -> Any:
+        item = super().get_nowait()
+        self._pass()
+        return item
+
+
+@pytest.mark.parametrize("other", ["posts", "receives"])
+@pytest.mark.parametrize("at", range(1, 22))
+def test_no_moment_loses_a_notification(other: str, at: int) -> None:
+    """Whatever another thread does, and when: who is notified receives all without more."""
+    mailbox = Mailbox()
+    stream, neighbour = mailbox.stream(), mailbox.stream()
+    sequence = Sequence(request())
+    ready: list[None] = []
+    received: list[int] = []
+    is_receiving = False
+
+    def post(number: int) -> None:
+        (neighbour if number == 7 else stream).put(TokenSampled(sequence, 0.0, number))
+
+    def receive() -> None:
+        nonlocal is_receiving
+        # There is one consumer: it is not interrupted by itself.
+        while ready and not is_receiving:
+            ready.pop()
+            is_receiving = True
+            for index in mailbox.receive(0):
+                events = (stream, neighbour)[index].take()
+                received.extend(event.token for event in events)  # type: ignore[union-attr]
+            is_receiving = False
+
+    mailbox._posts = moments = Moments(at, receive if other == "receives" else lambda: post(7))
+    mailbox.notify(lambda: ready.append(None))
+    for number in range(3):
+        post(number)
+        post(number + 3)
+        receive()
+        # Nothing waits for what is posted next.
+        assert moments.qsize() == 0
+    expected = {0, 1, 2, 3, 4, 5}
+    assert moments.n >= at
+    assert set(received) == expected | ({7} if other == "posts" else set())
+    assert len(received) == len(set(received))
+
+
+def test_who_is_called_at_the_first_post_finds_it() -> None:
+    """By the time that a consumer is notified, there is something to receive."""
+    mailbox = Mailbox()
+    stream = mailbox.stream()
+    found: list[int] = []
+    mailbox.notify(lambda: found.append(len(mailbox.receive(0))))
+    for _ in range(3):
+        stream.put(Started(Sequence(request()), 0.0, 0))
+    assert found == [1, 1, 1]

@@ -9,7 +9,7 @@ import socket
 import threading
 import types
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -27,12 +27,11 @@ class FakeWorker:
     def __init__(self) -> None:
         self.cfg = Config()
         self.cfg.set("threads", 1)
-        self.poller = selectors.DefaultSelector()
-        self.tpool = ThreadPoolExecutor(1)
+        self.selector = selectors.DefaultSelector()
+        self.threads = ThreadPoolExecutor(1)
         self.alive = True
         self.accepting: list[bool] = []
         self.answered = threading.Event()
-        self.method_queue = types.SimpleNamespace(defer=lambda *_: None)
 
     def set_accept_enabled(self, enabled: Any) -> None:
         self.accepting.append(enabled)
@@ -41,7 +40,13 @@ class FakeWorker:
         self.answered.set()
         return False
 
-    def handle_error(self, *_: Any) -> None:
+    def submit(self, connection: Connection) -> Future[bool]:
+        return self.threads.submit(self.handle, connection)
+
+    def defer(self, *_: Any) -> None:
+        pass
+
+    def refuse(self, *_: Any) -> None:
         raise AssertionError("nothing was wrong")
 
 
@@ -67,8 +72,8 @@ class Listener:
 def worker() -> Iterator[FakeWorker]:
     made = FakeWorker()
     yield made
-    made.tpool.shutdown()
-    made.poller.close()
+    made.threads.shutdown()
+    made.selector.close()
 
 
 @pytest.fixture
@@ -112,13 +117,13 @@ def test_nobody_there_is_no_failure(worker: FakeWorker, door: front.Front) -> No
 def test_probes_do_not_wait_for_threads(worker: FakeWorker, door: front.Front, path: bytes) -> None:
     """Where every thread of the pool is taken, those who ask how the server is are answered."""
     is_over = threading.Event()
-    worker.tpool.submit(is_over.wait, 20)
+    worker.threads.submit(is_over.wait, 20)
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             theirs.sendall(GET.replace(b"/health", path))
             door.accept(Listener(ours))
-            for key, _ in worker.poller.select(5):
+            for key, _ in worker.selector.select(5):
                 key.data(key.fileobj)
             assert worker.answered.wait(10)
     finally:

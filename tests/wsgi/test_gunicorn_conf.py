@@ -14,7 +14,7 @@ import pytest
 
 import wsgi
 from tests.support.serving import ROOT
-from wsgi import serve
+from wsgi import gunicorn_seam, serve
 
 Configure = Callable[..., Any]
 
@@ -76,6 +76,23 @@ def test_graceful_timeout_is_whole_seconds(
 ) -> None:
     """Fractions are not taken by gunicorn; rounding never shortens."""
     assert configure(drain_s=drain_s).graceful_timeout == timeout_s
+
+
+def test_a_gunicorn_that_was_not_tried_stops_the_server_with_one_line(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The master ends before it has done anything; the line says what to install."""
+    conf = configure()
+
+    def check_version() -> None:
+        gunicorn_seam.check_version((28, 1, 0))
+
+    monkeypatch.setattr(conf, "check_version", check_version)
+    with pytest.raises(SystemExit):
+        conf._read_settings()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("pyllama: gunicorn 28.1.0 is installed")
+    assert "install 'gunicorn>=27.0,<28'" in line
 
 
 def test_folder_has_the_same_configuration(configure: Configure) -> None:

@@ -1,4 +1,4 @@
-"""The thread that serves all answers: its riders by hand, and streams over a real connection."""
+"""The thread that serves all answers: its tasks by hand, and streams over a real connection."""
 
 from __future__ import annotations
 
@@ -22,52 +22,55 @@ from tests.support.fake_generation import FakeGeneration, FakeGenerations, FakeP
 from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientGone, ClientWatch
 from wsgi.factory import create_app
+from wsgi.gunicorn_seam import ChunkedAnswer
 from wsgi.host import Host
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
-from wsgi.pump import Pump
+from wsgi.pump import Pump, StreamTask
 from wsgi.request_log import RequestRecord
+from wsgi.sinks import SocketSink
 from wsgi.streaming import EventStream
 from wsgi.watched import Watched
-from wsgi.wire import Wire
 from wsgi.worker import Worker
 
 Pair = tuple[socket.socket, socket.socket]
 
 
-class Guest:
-    """A rider that is done when it was told so, and notes the threads that it was advanced on."""
+class Guest(StreamTask):
+    """A task that is blocked when it was told so, and notes the threads that it was run on."""
 
     def __init__(self) -> None:
+        super().__init__(self._work, self._count, self._listen)
         self.news: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.threads: list[str] = []
         self.n_looks = 0
-        self.listener: Callable[[], None] | None = None
+        self.call: Callable[[], None] | None = None
 
-    def listen(self, listener: Callable[[], None] | None) -> None:
-        self.listener = listener
+    def _listen(self, call: Callable[[], None] | None) -> None:
+        self.call = call
 
-    def advance(self) -> bool:
+    def _work(self, timeout_s: float) -> bool:
+        assert timeout_s == 0
         self.threads.append(threading.current_thread().name)
         while not self.news.empty():
             if self.news.get():
                 return True
         return False
 
-    def look(self) -> bool:
+    def _count(self) -> bool:
         self.n_looks += 1
         return False
 
     def tell(self, *, is_last: bool) -> None:
-        """Have news."""
+        """Have something for it."""
         self.news.put(is_last)
-        if self.listener is not None:
-            self.listener()
+        if self.call is not None:
+            self.call()
 
 
-def ride(pump: Pump, guest: Guest) -> threading.Thread:
-    """Let a guest ride, on a thread that ends when the guest got off."""
-    thread = threading.Thread(target=pump.carry, args=(guest,), daemon=True)
+def started(pump: Pump, guest: Guest) -> threading.Thread:
+    """Have a task run by the pump; the thread ends when it is blocked."""
+    thread = threading.Thread(target=guest.run_on, args=(pump,), daemon=True)
     thread.start()
     return thread
 
@@ -79,17 +82,17 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         time.sleep(0.002)
 
 
-def test_riders_are_advanced_on_one_thread_until_they_are_done() -> None:
-    """Each is advanced at its own news; the end of one is not that of another."""
+def test_tasks_run_on_one_thread_until_they_are_blocked() -> None:
+    """Each is run when it is notified; the end of one is not that of another."""
     pump, first, second = Pump(), Guest(), Guest()
-    threads = [ride(pump, first), ride(pump, second)]
+    threads = [started(pump, first), started(pump, second)]
     wait_for(lambda: first.threads != [] and second.threads != [])
     n_second = len(second.threads)
     first.tell(is_last=False)
     first.tell(is_last=True)
     threads[0].join(10)
     assert not threads[0].is_alive()
-    assert first.listener is None
+    assert first.call is None
     assert threads[1].is_alive()
     assert len(second.threads) == n_second
     second.tell(is_last=True)
@@ -98,19 +101,19 @@ def test_riders_are_advanced_on_one_thread_until_they_are_done() -> None:
     assert set(first.threads + second.threads) == {"pyllama-pump"}
 
 
-def test_news_from_before_the_ride_are_taken() -> None:
-    """What arrived while nobody listened does not wait for what comes next."""
+def test_what_came_before_the_task_ran_is_taken_in() -> None:
+    """What came while nobody was notified does not wait for what comes next."""
     guest = Guest()
     guest.tell(is_last=True)
-    thread = ride(Pump(), guest)
+    thread = started(Pump(), guest)
     thread.join(10)
     assert not thread.is_alive()
 
 
-def test_riders_look_after_themselves_also_while_others_are_busy() -> None:
-    """Every rider has a look several times a second; one that ended has none any more."""
+def test_tasks_have_their_looks_also_while_others_are_busy() -> None:
+    """Every task has a look several times a second; one that ended has none any more."""
     pump, silent, busy = Pump(), Guest(), Guest()
-    threads = [ride(pump, silent), ride(pump, busy)]
+    threads = [started(pump, silent), started(pump, busy)]
     until_s = time.monotonic() + 0.5
     while time.monotonic() < until_s:
         busy.tell(is_last=False)
@@ -149,7 +152,13 @@ class Served:
         self.response = response(server)
         self.response.start_response("200 OK", [("Content-Type", "text/event-stream")])
         self.items: list[bytes] = []
-        self.stream = EventStream(watched, encoder, ping_s=ping_s, wire=Wire(self.response))
+        sink = SocketSink(ChunkedAnswer(self.response), pump)
+        self.stream = EventStream(
+            watched,
+            encoder,
+            ping_s=ping_s,
+            socket_sink=sink,
+        )
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
@@ -262,8 +271,8 @@ def test_failure_is_the_last_event(pair: Pair) -> None:
             after.join()
 
 
-def test_collecting_rides_too() -> None:
-    """An answer that is not streamed is taken in by the pump; a fold gets every delta."""
+def test_collecting_is_done_by_the_pump_too() -> None:
+    """An answer that is not streamed is taken in by the pump, but for its end."""
     script = ("a", 0.05, "b", 0.05, "c")
     generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
     record = RequestRecord("rid", "POST")
@@ -271,7 +280,7 @@ def test_collecting_rides_too() -> None:
     threads: list[str] = []
     (completion,) = watched.collect(lambda _: threads.append(threading.current_thread().name))
     assert completion.text == "abc"
-    assert set(threads) == {"pyllama-pump"}
+    assert threads == ["pyllama-pump", "pyllama-pump", threading.current_thread().name]
 
 
 def test_collecting_notices_a_client_that_left(pair: Pair) -> None:
@@ -284,26 +293,26 @@ def test_collecting_notices_a_client_that_left(pair: Pair) -> None:
         Watched(FakeGenerations([generation]), watch, record, Pump()).collect()
 
 
-def test_wire_is_closed_before_the_head_and_where_frames_are_not_ours(pair: Pair) -> None:
+def test_socket_sink_is_closed_before_the_head_and_where_frames_are_not_ours(pair: Pair) -> None:
     """Under TLS, without chunks, and before the head nothing is sent past gunicorn."""
     made = response(pair[0])
     made.start_response("200 OK", [("Content-Type", "text/event-stream")])
-    assert not Wire(made).is_open
+    assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.send_headers()
-    assert Wire(made).is_open
+    assert SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.chunked = False
-    assert not Wire(made).is_open
+    assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
     made.chunked = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with context.wrap_socket(pair[0], server_side=True, do_handshake_on_connect=False) as tls:
         made.sock = tls
-        assert not Wire(made).is_open
+        assert not SocketSink(ChunkedAnswer(made), Pump()).is_open
 
 
 def test_requests_of_the_worker_find_the_pump_and_their_connection(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What gunicorn's worker serves rides; where the connection is not plain, it passes through.
+    """The pump serves what it can of gunicorn's worker; the rest passes through the server.
 
     The application is kept from the garbage collector, which this process goes on to need.
     """
@@ -329,4 +338,4 @@ def test_requests_of_the_worker_find_the_pump_and_their_connection(
     other = testing.create_environ("/v1/completions", method="POST", body=body)
     assert len(list(worker.wsgi(other, lambda *_: None))) == 4
     assert other["pyllama.pump"] is environ["pyllama.pump"]
-    assert "pyllama.wire" not in other
+    assert "pyllama.sink" not in other

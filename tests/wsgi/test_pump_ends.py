@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import threading
 from typing import Any
@@ -11,10 +10,11 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.wsgi import Response
 
+from pyllama.engine import Mailbox
 from pyllama.engine.ticket import Ticket
-from pyllama.errors import InvalidResponse
+from pyllama.errors import Cancelled, InvalidResponse
 from pyllama.generation import Generation
-from pyllama.generations import Generations, Rings
+from pyllama.generations import Generations
 from pyllama.results import Completion
 from pyllama.sched import Finished, Sequence, Started, TokenSampled
 from pyllama.text import AnswerReader, Detokenizer, Prompt, StopMatcher
@@ -22,13 +22,14 @@ from pyllama.text.output import OutputDelta
 from tests.support.builders import request
 from tests.support.fake_llama import FakeLlama
 from wsgi.client import ClientWatch
+from wsgi.gunicorn_seam import ChunkedAnswer
 from wsgi.openai.encode_completion import CompletionEncoder
 from wsgi.openai.parse_completion import parse_completion
 from wsgi.pump import Pump
 from wsgi.request_log import RequestRecord
+from wsgi.sinks import SocketSink
 from wsgi.streaming import EventStream
 from wsgi.watched import Watched
-from wsgi.wire import Wire
 
 LONG_S = 20.0
 
@@ -72,18 +73,18 @@ class Answers:
     """Answers of one request, and the engine thread's end of their streams."""
 
     def __init__(self, *parsers: SlowEnd, stop: str = "") -> None:
-        rings = Rings()
+        mailbox = Mailbox()
         self.tickets: list[Ticket] = []
         made = []
         engine: Any = FakeEngine()
-        for index, parser in enumerate(parsers):
-            ticket = Ticket(request(3, 9), functools.partial(rings.ring, index))
+        for parser in parsers:
+            ticket = Ticket(request(3, 9), mailbox)
             reader = AnswerReader(
                 Detokenizer([b"a", b"b", b"."]), StopMatcher([stop] if stop else []), parser
             )
             made.append(Generation(engine, ticket, reader, Prompt(ticket.request.tokens)))
             self.tickets.append(ticket)
-        self.generations = Generations(made, rings)
+        self.generations = Generations(made, mailbox)
 
     def tell(self, index: int, *tokens: int, is_last: bool = False) -> None:
         """Sample tokens of an answer."""
@@ -135,7 +136,7 @@ def test_an_end_that_takes_long_holds_up_nobody(stop: str) -> None:
 
 
 def test_answers_of_one_request_end_one_by_one() -> None:
-    """The end of one answer is no end of the ride of the others."""
+    """After the end of one answer the pump goes on with the others."""
     parsers = [SlowEnd(), SlowEnd(), SlowEnd()]
     answers = Answers(*parsers)
     collected = Collected(Pump(), answers)
@@ -150,19 +151,16 @@ def test_answers_of_one_request_end_one_by_one() -> None:
     assert {parser.finished_on for parser in parsers} == {"own"}
 
 
-def test_ends_of_answers_that_another_thread_closed_are_none() -> None:
-    """Who closes the answers while their ends are computed leaves no end to be taken."""
-    answers = Answers(SlowEnd())
-    generations = answers.generations
-    generations.listen(lambda: None)
-    answers.tell(0, 0, is_last=True)
-    assert generations.poll(0.0) is None
-    generations.listen(None)
-    assert generations.is_ending
-    generations.close()
+def test_answers_that_another_thread_closed_are_no_longer_waited_for() -> None:
+    """Who closes the answers ends the wait of the request's own thread, on the pump or off it."""
+    answers = Answers(SlowEnd(), SlowEnd())
     record = RequestRecord("rid", "POST")
     record.begin("id", 3)
-    assert list(Watched(generations, ClientWatch({}), record).ends()) == []
+    for pump in (Pump(), None):
+        watched = Watched(answers.generations, ClientWatch({}), record, pump)
+        threading.Timer(0.05, answers.generations.close).start()
+        with pytest.raises(Cancelled, match="closed before it was complete"):
+            watched.collect()
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
@@ -181,8 +179,9 @@ def test_a_stream_ends_with_what_its_own_thread_computed(
     made.should_close = lambda: False
     response = Response(made, pair[0], Config())
     response.start_response("200 OK", [("Content-Type", "text/event-stream")])
-    watched = Watched(answers.generations, ClientWatch({}), record, Pump())
-    stream = EventStream(watched, encoder, wire=Wire(response))
+    pump = Pump()
+    watched = Watched(answers.generations, ClientWatch({}), record, pump)
+    stream = EventStream(watched, encoder, socket_sink=SocketSink(ChunkedAnswer(response), pump))
 
     def serve() -> None:
         for item in stream:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
+import weakref
 from typing import Any
 
 import pytest
@@ -131,6 +133,23 @@ def test_last_text_and_end_are_one_write() -> None:
     items = list(stream(generation("a", "b")))
     assert len(items) == 2
     assert items[-1].endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("n_read", [0, 1, 9])
+def test_a_stream_that_was_closed_is_gone_at_once(n_read: int) -> None:
+    """What it held is free without the garbage collector, however much of it was read."""
+    gc.disable()
+    try:
+        inner = generation("a", "b", "c")
+        gone = weakref.ref(inner)
+        made = stream(inner)
+        for _ in range(n_read):
+            next(made, None)
+        made.close()
+        del inner, made
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_chat_stream_begins_before_the_first_token() -> None:

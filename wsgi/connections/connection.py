@@ -9,16 +9,14 @@ import ssl
 import struct
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.workers.gthread import TConn
-
+from ..gunicorn_seam import TConn
 from .requests import RequestReader
 from .roster import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gunicorn.config import Config
-
+    from ..gunicorn_seam import Config
     from .inbox import Inbox
     from .limits import Limits
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Protocol
 
-from gunicorn.http.body import ChunkedReader
+from ..gunicorn_seam import body_length
 
 _SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _MAX_LINE_BYTES = 16 * 1024
@@ -45,10 +45,8 @@ class Body(Protocol):
 
 def body_of(request: Any) -> Body:
     """Return the body that one of gunicorn's requests announces."""
-    reader = request.body.reader
-    if isinstance(reader, ChunkedReader):
-        return ChunkedBody()
-    return SizedBody(reader.length)
+    length = body_length(request)
+    return ChunkedBody() if length is None else SizedBody(length)
 
 
 class SizedBody:

@@ -9,10 +9,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from gunicorn import sock as gunicorn_sock
-
 from .. import serve
 from ..body import MAX_BODY_BYTES
+from ..gunicorn_seam import ssl_context
 from ..paths import PROBES, UPLOAD
 from ..webui.uploads import FORM_BYTES, MAX_FILE_BYTES
 from .connection import Connection, Stage
@@ -21,7 +20,7 @@ from .reception import Reception
 from .stalls import is_writable
 
 if TYPE_CHECKING:
-    from gunicorn.workers.gthread import ThreadWorker
+    from ..gunicorn_seam import LoopWorker
 
 _log = logging.getLogger("pyllama.wsgi")
 
@@ -44,7 +43,7 @@ class Front:
         worker: gunicorn's.
     """
 
-    def __init__(self, worker: ThreadWorker) -> None:
+    def __init__(self, worker: LoopWorker) -> None:
         self._worker = worker
         self._cfg = worker.cfg
         settings = serve.get_settings()
@@ -56,13 +55,13 @@ class Front:
             idle_s=float(self._cfg.keepalive),
         )
         self._probes = ThreadPoolExecutor(_N_PROBES, thread_name_prefix="pyllama-probe")
-        self._tls = gunicorn_sock.ssl_context(self._cfg) if self._cfg.is_ssl else None
+        self._tls = ssl_context(self._cfg)
         self._reception = Reception(
             self._limits,
-            worker.poller,
+            worker.selector,
             hand_over=self._hand_over,
-            report=lambda conn, exc: worker.handle_error(None, conn.sock, conn.client, exc),
-            defer=worker.method_queue.defer,
+            report=worker.refuse,
+            defer=worker.defer,
         )
         self._resume_s: float | None = None
         self._swept_s = 0.0
@@ -146,9 +145,12 @@ class Front:
             connection.n_requests == 0 or is_writable(connection.sock.fileno())
         )
         connection.n_requests += 1
-        pool = self._probes if is_probe else self._worker.tpool
-        pool.submit(self._worker.handle, connection).add_done_callback(
-            lambda future: self._worker.method_queue.defer(self._take_back, connection, future)
+        if is_probe:
+            future = self._probes.submit(self._worker.handle, connection)
+        else:
+            future = self._worker.submit(connection)
+        future.add_done_callback(
+            lambda future: self._worker.defer(self._take_back, connection, future)
         )
 
     def _take_back(self, connection: Connection, future: Future[bool]) -> None:

@@ -6,7 +6,7 @@ import io
 import tempfile
 from typing import IO
 
-from gunicorn.http.unreader import Unreader
+from ..gunicorn_seam import Unreader
 
 PIECE_BYTES = 1024 * 1024
 """What a parser is given at a time, at most."""

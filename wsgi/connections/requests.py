@@ -6,17 +6,20 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders
-from gunicorn.http.parser import RequestParser
-
+from ..gunicorn_seam import (
+    InvalidHeader,
+    LimitRequestHeaders,
+    RequestParser,
+    has_failed,
+    take_expectation,
+)
 from .framing import body_of
 from .inbox import PIECE_BYTES, Inbox, NeedsMore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gunicorn.config import Config
-
+    from ..gunicorn_seam import Config
     from .framing import Body
 
 _READ_BYTES = 64 * 1024
@@ -68,11 +71,11 @@ class Parser(RequestParser):
         """
         if self.mesg is None:
             return True
-        body: Any = self.mesg.body
+        request: Any = self.mesg
         with contextlib.suppress(Exception):
-            while not body.failed and body.read(PIECE_BYTES):
+            while not has_failed(request) and request.body.read(PIECE_BYTES):
                 pass
-        return not body.failed
+        return not has_failed(request)
 
 
 class RequestReader:
@@ -163,9 +166,8 @@ class RequestReader:
         self._head = bytearray()
         self._body = body_of(self.request)
         self._body.take(self.inbox.buf.getvalue())
-        self.expects_100 = self.request._expected_100_continue  # noqa: SLF001 - nothing else tells
-        # By now the body is here, or its client has been told to go on.
-        self.request._expected_100_continue = False  # noqa: SLF001 - same
+        # By the time that gunicorn would tell it to go on, the body is here.
+        self.expects_100 = take_expectation(self.request)
         return True
 
     def _is_worth_a_try(self) -> bool:
