@@ -318,6 +318,7 @@ class Engine:
 
     def _add(self, ticket: Ticket) -> None:
         if ticket.stream.is_closed:
+            self._meter.count(ticket.abort_reason)
             self._forget(ticket)
             return
         sequence = self._scheduler.add(ticket.request)
@@ -337,11 +338,13 @@ class Engine:
         if self._embedder.remove(job):
             self._end_job(job, Cancelled("the request was aborted"))
 
-    def _end_job(self, job: EmbeddingJob, error: EngineError | Cancelled | None = None) -> None:
+    def _end_job(self, job: EmbeddingJob, error: PyllamaError | None = None) -> None:
+        error = job.error or error
+        reason = "embedded" if error is None else "error"
+        # First the count and the place, then the news: who reads the end may look at once.
+        self._meter.count("cancelled" if isinstance(error, Cancelled) else reason)
         self._release_place(job)
         job.end(error)
-        reason = "embedded" if job.error is None else "error"
-        self._meter.count(reason if not isinstance(job.error, Cancelled) else "cancelled")
 
     def _abort_all(self, _: None) -> None:
         for sequence, ticket in list(self._tickets.items()):
@@ -364,8 +367,10 @@ class Engine:
             answer.put(None)
 
     def _end(self, ticket: Ticket, error: PyllamaError) -> None:
-        if ticket.sequence is not None:
-            reason = "cancelled" if isinstance(error, Cancelled) else "error"
+        reason = "cancelled" if isinstance(error, Cancelled) else "error"
+        if ticket.sequence is None:
+            self._meter.count(reason)
+        else:
             self._meter.end(ticket.sequence, reason)
         self._forget(ticket)
         ticket.stream.put(Failed(error))
@@ -384,7 +389,9 @@ class Engine:
         self._admission.end(was_closed=isinstance(error, Cancelled), last=self._stop_reading)
         while not self._messages.empty():
             handler, argument = self._messages.get_nowait()
-            if handler == self._add:
+            if handler == self._add and argument.stream.is_closed:
+                self._add(argument)
+            elif handler == self._add:
                 self._end(argument, error)
             elif handler == self._add_job:
                 self._end_job(argument, error)
