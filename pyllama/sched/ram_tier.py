@@ -10,6 +10,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyllama.sched.limits import STEP_S
 from pyllama.sched.plan import DropState, LoadState, SaveState
 from pyllama.sched.prefix import lcp
 
@@ -47,7 +48,7 @@ class RamTier:
         step_s: target duration of a step, seconds.
     """
 
-    def __init__(self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = 0.4) -> None:
+    def __init__(self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = STEP_S) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self.n_hits = 0

@@ -9,13 +9,13 @@ unanswered once its operations are done.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.sched.budget import MIN_CHUNK, PrefillBudget
 from pyllama.sched.chunk_end import aligned_count
 from pyllama.sched.drafter import NoDrafter
 from pyllama.sched.events import Finished, PromptScored, Started, TokenSampled, Verified
+from pyllama.sched.limits import STEP_S
 from pyllama.sched.media import MediaTurns
 from pyllama.sched.placement import Placer
 from pyllama.sched.plan import BatchPlan, PlanBuilder, StepStatus
@@ -50,7 +50,7 @@ class Scheduler:
         self,
         limits: Limits,
         *,
-        step_s: float = 0.25,
+        step_s: float = STEP_S,
         max_ram_bytes: int | None = 0,
         drafter: Drafter | None = None,
     ) -> None:
@@ -64,6 +64,8 @@ class Scheduler:
         self._drafter = drafter or NoDrafter()
         self._media = MediaTurns(step_s / 4)
         self._events: list[Event] = []
+        # Who got a slot in a plan that is not taken in yet, and when.
+        self._admitted: dict[Sequence, float] = {}
 
     @property
     def has_work(self) -> bool:
@@ -120,15 +122,16 @@ class Scheduler:
         """Take in the result of a plan; return what happened, in order."""
         self.pool.settle(result.moves)
         self._media.observe(plan, result.duration_s)
+        if result.status is StepStatus.STATE_LOST:
+            self.pool.lose(plan)
+        elif result.status is not StepStatus.OK:
+            self._undo(plan)
+        self._report_starts()
         if result.status is StepStatus.OK:
             self._budget.observe(plan, result.duration_s)
             self._advance(plan, result, now_s)
-        elif result.status is StepStatus.STATE_LOST:
-            self._uncount(self.pool.lose(plan))
-        else:
-            self._undo(plan)
-            if result.status is StepStatus.NO_KV_CELLS:
-                self._make_room(now_s)
+        elif result.status is StepStatus.NO_KV_CELLS:
+            self._make_room(now_s)
         events, self._events = self._events, []
         return events
 
@@ -182,8 +185,7 @@ class Scheduler:
             self.pool.bind(sequence, placement)
             sequence.status = Status.RUNNING
             self.running.append(sequence)
-            n_cached = min(placement.n_keep, sequence.n_prompt)
-            self._events.append(Started(sequence, now_s, n_cached))
+            self._admitted[sequence] = now_s
 
     def _awaits_prefix(self, sequence: Sequence) -> bool:
         """Tell whether a running sequence will soon have computed a prefix of this one."""
@@ -337,16 +339,15 @@ class Scheduler:
 
     def _silence(self, sequence: Sequence) -> None:
         """Drop what was still to be reported of a sequence: nobody listens any more."""
+        self._admitted.pop(sequence, None)
         self._events = [event for event in self._events if event.sequence is not sequence]
 
-    def _uncount(self, sequences: list[Sequence]) -> None:
-        """Correct the start of sequences whose cached prefix is computed after all."""
-        self._events = [
-            replace(event, n_cached=0)
-            if isinstance(event, Started) and event.sequence in sequences
-            else event
-            for event in self._events
-        ]
+    def _report_starts(self) -> None:
+        """Report who started, now that the cells are there which they start with, or are not."""
+        for sequence, now_s in self._admitted.items():
+            n_cached = min(sequence.n_past, sequence.n_prompt)
+            self._events.append(Started(sequence, now_s, n_cached))
+        self._admitted.clear()
 
     def _finish(self, sequence: Sequence, reason: FinishReason, now_s: float) -> None:
         self._leave(sequence, now_s)
@@ -383,6 +384,8 @@ class Scheduler:
     def _preempt(self, sequence: Sequence) -> None:
         """Send a running sequence back to the queue; what the tier lacks is computed again."""
         slot = _slot_of(sequence)
+        # One that computed nothing has not started either.
+        self._admitted.pop(sequence, None)
         self.running.remove(sequence)
         self._drafter.end(sequence)
         self._media.end(sequence)

@@ -154,13 +154,12 @@ class SlotPool:
         saved = [op.entry_id for op in plan.operations if isinstance(op, SaveState)]
         self._operations += self.tier.drop(saved)
 
-    def lose(self, plan: BatchPlan) -> list[Sequence]:
-        """Forget what may rest on a load that failed; return the sequences that run there.
+    def lose(self, plan: BatchPlan) -> None:
+        """Forget what may rest on a load that failed; the sequences there begin afresh.
 
         Any copy or save of the same plan may have been made from it.
         """
         self.doubt(plan)
-        sequences = []
         for operation in plan.operations:
             if isinstance(operation, LoadState):
                 slot = self.slots[operation.seq_id]
@@ -171,8 +170,6 @@ class SlotPool:
             self.forget(slot)
             if slot.sequence is not None:
                 slot.sequence.n_past = 0
-                sequences.append(slot.sequence)
-        return sequences
 
     def _is_wanted(self, slot: Slot, n_keep: int) -> bool:
         others = (other.tokens for other in self.slots if other is not slot)
