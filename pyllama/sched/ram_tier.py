@@ -48,7 +48,9 @@ class RamTier:
         step_s: target duration of a step, seconds.
     """
 
-    def __init__(self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = STEP_S) -> None:
+    def __init__(
+        self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = STEP_S
+    ) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self.n_hits = 0

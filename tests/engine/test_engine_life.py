@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from pyllama.engine import Engine, EngineState, Failed
+from pyllama.engine.inbox import Message
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, PyllamaError
-from pyllama.sched import Finished
+from pyllama.sched import BatchPlan, Finished, StepResult
 from tests.support.builders import request
 from tests.support.engine_room import LONG_S, Room, answer, until
 
@@ -63,9 +62,18 @@ def test_close_ends_every_request(make: Callable[..., Room]) -> None:
     assert room.engine.drain(LONG_S) is True
 
 
-def test_close_from_its_own_thread_does_not_wait_for_itself(room: Room) -> None:
+def test_close_from_its_own_thread_does_not_wait_for_itself(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A close that the engine thread runs, as a finalizer may, ends it without a dead-lock."""
-    room.engine._inbox.put((lambda _: room.engine.close(), None))
+    run = room.runner.run
+
+    def closing(plan: BatchPlan) -> StepResult:
+        room.engine.close()
+        return run(plan)
+
+    monkeypatch.setattr(room.runner, "run", closing)
+    room.engine.submit(request())
     room.engine._thread.join(LONG_S)
     assert room.engine.state is EngineState.DEAD
 
@@ -95,15 +103,14 @@ def test_submissions_race_with_close(room: Room, _attempt: int) -> None:
 
 def test_a_late_submission_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request is in the inbox before the engine can be declared dead."""
-
-    class Inbox(queue.SimpleQueue[Any]):
-        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
-            has_lock.append(room.engine._admission._lock.locked())
-            inbox.put(item)
-
     has_lock: list[bool] = []
-    inbox = room.engine._inbox
-    monkeypatch.setattr(room.engine, "_inbox", Inbox())
+    put = room.engine._inbox.put
+
+    def watched(message: Message) -> None:
+        has_lock.append(room.engine._admission._lock.locked())
+        put(message)
+
+    monkeypatch.setattr(room.engine._inbox, "put", watched)
     ticket = room.engine.submit(request())
     monkeypatch.undo()
     assert has_lock == [True]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pyllama.engine import EmbeddingJob
+from pyllama.engine.inbox import Stop
 from pyllama.errors import Cancelled, EngineError, NativeError
 from tests.support.builders import request
 from tests.support.engine_room import LONG_S, Room, answer, until
@@ -69,7 +70,7 @@ def test_who_leaves_before_being_taken_in_counts_too(
     running = room.submit_held(3, 2)
     left = room.engine.submit(request(3, 5))
     room.engine.abort(left, reason)
-    room.engine.abort(left, reason)
+    room.engine.abort(left, "another reason")
     room.runner.gate.set()
     answer(running)
     assert left.sequence is None
@@ -83,7 +84,7 @@ def test_embeddings_that_leave_before_being_taken_in_count_too(room: Room) -> No
     running = room.submit_held(3, 2)
     job = EmbeddingJob([(1, 2)])
     room.engine.embed(job)
-    room.engine.abort_job(job)
+    room.engine.abort(job)
     room.runner.gate.set()
     answer(running)
     assert job.wait(LONG_S)
@@ -94,7 +95,7 @@ def test_who_is_in_the_inbox_at_the_end_counts_too(make: Callable[..., Room]) ->
     """A close counts each request that it ends, and one that had left before as that."""
     room = make(n_slots=1)
     room.submit_held(3, 900)
-    room.engine._inbox.put((room.engine._stop, None))
+    room.engine._inbox.put(Stop())
     unread = room.engine.submit(request(3, 5))
     left = room.engine.submit(request(3, 5))
     room.engine.abort(left, "stop")
