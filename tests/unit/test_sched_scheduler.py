@@ -287,6 +287,6 @@ def test_who_is_preempted_before_its_first_step_starts_once() -> None:
     driver = Driver(Scheduler(limits(n_slots=1)))
     sequence = driver.scheduler.add(request(10, 1))
     driver.scheduler.schedule(0.0)
-    driver.scheduler._preempt(sequence)
+    driver.scheduler._lifecycle.preempt(sequence)
     driver.finish()
     assert sum(isinstance(event, Started) for event in driver.events) == 1
