@@ -177,7 +177,7 @@ class RamTier:
         return operations + self._make_room(0, None)
 
     def drop(self, entry_ids: Iterable[int]) -> list[CellOp]:
-        """Forget entries whose state is in doubt."""
+        """Forget entries whose state is not valid any more."""
         return [self._drop(self._entries[i]) for i in entry_ids if i in self._entries]
 
     def clear(self) -> list[CellOp]:

@@ -114,7 +114,7 @@ class Scheduler:
         self.pool.settle(result.moves)
         self._media.result(plan, result.duration_s)
         if result.status is StepStatus.STATE_LOST:
-            self.pool.lose(plan)
+            self.pool.invalidate_loads(plan)
         elif result.status is not StepStatus.OK:
             self._outcome.undo(plan)
         self._lifecycle.report_starts()
@@ -131,7 +131,7 @@ class Scheduler:
         Their cells are in an unknown state, so the slots forget them all. The plan's memory
         operations have been done: a runner fails after them.
         """
-        self.pool.doubt(plan)
+        self.pool.invalidate_saves(plan)
         failed = [chunk.sequence for chunk in plan.chunks]
         for sequence in failed:
             slot = slot_of(sequence)

@@ -149,17 +149,17 @@ class SlotPool:
         """Take in how saves and loads ended."""
         self._operations += self.tier.settle(moves)
 
-    def doubt(self, plan: BatchPlan) -> None:
+    def invalidate_saves(self, plan: BatchPlan) -> None:
         """Forget the entries that a plan saved: nobody knows what became of them."""
         saved = [op.entry_id for op in plan.operations if isinstance(op, SaveState)]
         self._operations += self.tier.drop(saved)
 
-    def lose(self, plan: BatchPlan) -> None:
+    def invalidate_loads(self, plan: BatchPlan) -> None:
         """Forget what may rest on a load that failed; the sequences there begin afresh.
 
         Any copy or save of the same plan may have been made from it.
         """
-        self.doubt(plan)
+        self.invalidate_saves(plan)
         for operation in plan.operations:
             if isinstance(operation, LoadState):
                 slot = self.slots[operation.seq_id]

@@ -146,7 +146,7 @@ def test_a_conversation_moves_beside_others_where_that_costs_little() -> None:
     assert room.place(*talk, 7) == (3, None, 500)
 
 
-def test_in_a_pool_no_place_is_apart() -> None:
+def test_in_a_pool_all_places_are_adjacent() -> None:
     """A unified pool computes all sequences together, wherever they lie."""
     room = Room([5], [6], [7], limits=builders.pool(1000, n_slots=3))
     room.run(2, 7, 7)

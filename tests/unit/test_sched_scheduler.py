@@ -69,7 +69,7 @@ def test_half_of_the_room_is_the_oldest_prompts(scheduler: Scheduler, driver: Dr
 
 
 def test_a_lone_prompt_takes_the_whole_step(scheduler: Scheduler, driver: Driver) -> None:
-    """Both halves go to a prompt without company."""
+    """Both halves go to a prompt that is alone."""
     scheduler.add(request(900))
     assert shape(driver.step()) == [(0, 0, 128)]
 
