@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pyllama.sched.limits import Limits
     from pyllama.sched.ram_tier import Entry
+    from pyllama.sched.rewinding import Rewind
     from pyllama.sched.sequence import Sequence
     from pyllama.sched.slot import Slot
     from pyllama.sched.slot_pool import SlotPool
@@ -101,26 +102,26 @@ class Placer:
         n_shared, donor = max(shares, key=lambda share: share[0])
         if _saved(sequence, 0, n_shared) < _MIN_WAIT_GAIN:
             return None
-        _, n_in_slot = self._best(self._pool.slots, sequence)
+        _, (n_in_slot, _) = self._best(self._pool.slots, sequence)
         _, n_in_tier = self._pool.tier.find(sequence.tokens)
         n_available = max(n_in_slot, n_in_tier)
         is_worth_it = _saved(sequence, n_available, n_shared) >= _MIN_WAIT_GAIN
         return (donor, n_shared) if is_worth_it else None
 
     def _own(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
-        slot, n_keep = self._best(idle, sequence)
+        slot, (n_keep, rewind_cost) = self._best(idle, sequence)
         if _is_below_threshold(n_keep, sequence):
             return float("inf"), None
-        cost = _missing(sequence, n_keep) + self._price(slot, n_keep)
+        cost = _missing(sequence, n_keep) + rewind_cost + self._price(slot, n_keep)
         return cost, Placement(slot, None, n_keep)
 
     def _copied(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
-        donor, n_keep = self._best(self._pool.slots, sequence)
+        donor, (n_keep, rewind_cost) = self._best(self._pool.slots, sequence)
         targets = [slot for slot in idle if slot is not donor]
         if not targets or _is_below_threshold(n_keep, sequence):
             return float("inf"), None
         target = self._home(targets)
-        cost = _missing(sequence, n_keep) + self._copy_cost + self._price(target)
+        cost = _missing(sequence, n_keep) + rewind_cost + self._copy_cost + self._price(target)
         return cost, Placement(target, donor, n_keep)
 
     def _loaded(self, sequence: Sequence, target: Slot) -> tuple[float, Placement | None]:
@@ -156,21 +157,21 @@ class Placer:
             return True
         return all(other.is_idle for other in slots)
 
-    def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
-        """Return the slot with the longest usable prefix; in ties the shortest, then lowest id."""
-        n_keep, _, _, slot = max(
-            (self._n_reusable(slot, sequence), -len(slot.tokens), -slot.id, slot) for slot in slots
-        )
-        return slot, n_keep
+    def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, Rewind]:
+        """Return the slot that saves the most; in ties the shortest, then the lowest id."""
+        options = [(slot, self._rewind(slot, sequence)) for slot in slots]
+        return max(options, key=_merit)
 
-    def _n_reusable(self, slot: Slot, sequence: Sequence) -> int:
+    def _rewind(self, slot: Slot, sequence: Sequence) -> Rewind:
         """Return how many leading tokens of the sequence the slot's cells can stand for."""
-        shared = lcp(slot.tokens, sequence.tokens)
+        n_shared = lcp(slot.tokens, sequence.tokens)
         # The last token is always computed: its logits are what is wanted.
-        shared = min(shared, len(sequence.tokens) - 1)
-        if not self._limits.can_trim and shared < len(slot.tokens):
-            return 0
-        return shared
+        return slot.rewind(min(n_shared, len(sequence.tokens) - 1))
+
+
+def _merit(option: tuple[Slot, Rewind]) -> tuple[float, int, int]:
+    slot, rewind = option
+    return rewind.n_tokens - rewind.cost, -len(slot.tokens), -slot.id
 
 
 def _staleness(slot: Slot) -> tuple[float, int]:

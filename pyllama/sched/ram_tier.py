@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyllama.sched.limits import STEP_S
 from pyllama.sched.plan import DropState, LoadState, SaveState
 from pyllama.sched.prefix import lcp
+from pyllama.sched.rewinding import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,8 +189,7 @@ class RamTier:
 
     def _n_served(self, held: list[int], tokens: list[int]) -> int:
         """Return how many leading tokens of a prompt come from what is held."""
-        n_shared = lcp(held, tokens)
-        return n_shared if self._can_trim or n_shared == len(held) else 0
+        return trimmed(len(held), lcp(held, tokens), can_trim=self._can_trim).n_tokens
 
     def _estimate(self, tokens: list[int]) -> int:
         return int(len(tokens) * self._bytes_per_token)

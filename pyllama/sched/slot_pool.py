@@ -26,7 +26,10 @@ class SlotPool:
     def __init__(self, limits: Limits, tier: RamTier | None = None) -> None:
         self.tier = tier or RamTier(can_trim=limits.can_trim)
         self._ledger = CellLedger(limits.n_cells, is_unified=limits.is_unified)
-        self.slots = tuple(Slot(i, self._ledger.cells()) for i in range(limits.n_seq_ids))
+        self.slots = tuple(
+            Slot(slot_id, self._ledger.cells(), can_trim=limits.can_trim)
+            for slot_id in range(limits.n_seq_ids)
+        )
         self._operations: list[CellOp] = []
 
     @property
