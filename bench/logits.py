@@ -104,7 +104,7 @@ class _Tap:
     """Writes down each batch of the engine, and each row of logits by the tokens before it."""
 
     def __init__(self, llm: Llama) -> None:
-        self._runner: Any = llm._engine._runner  # noqa: SLF001 - a look inside is the point
+        self._runner: Any = llm._engine._generator.runner  # noqa: SLF001 - a look inside is the point
         self.batches: list[list[tuple[list[int], int, int, int]]] = []
         self.rows: Rows = {}
 

@@ -189,7 +189,7 @@ class PendingEmbeddings:
         """End the request; idempotent, from any thread."""
         if not self._is_over:
             self._is_over = True
-            self._engine.abort_job(self._job)
+            self._engine.abort(self._job)
 
     def __enter__(self) -> PendingEmbeddings:
         """Return itself."""

@@ -7,11 +7,11 @@ from pyllama.engine.engine import Engine
 from pyllama.engine.host_memory import cache_bytes
 from pyllama.engine.loader import (
     LoadedModel,
-    another,
     can_offload,
     check,
     device_names,
     load,
+    second_context,
 )
 from pyllama.engine.runner import LlamaRunner, Runner
 from pyllama.engine.samplers import make_sampler
@@ -29,7 +29,6 @@ __all__ = [
     "Runner",
     "StreamEvent",
     "TokenStream",
-    "another",
     "cache_bytes",
     "can_offload",
     "check",
@@ -37,5 +36,6 @@ __all__ = [
     "load",
     "make_runner",
     "make_sampler",
+    "second_context",
     "start_engine",
 ]

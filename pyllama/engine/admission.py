@@ -12,8 +12,7 @@ from pyllama.process import Process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyllama.engine.embedder import EmbeddingJob
-    from pyllama.engine.ticket import Ticket
+    from pyllama.engine.job import Job
 
 
 class EngineState(enum.Enum):
@@ -37,7 +36,7 @@ class Admission:
         """Where the engine's thread is."""
         self.state = EngineState.READY
         self._lock = threading.Lock()
-        self._accepted: dict[Ticket | EmbeddingJob, None] = {}
+        self._accepted: dict[Job, None] = {}
         self._was_closed = False
         self._idle = threading.Event()
         self._idle.set()
@@ -46,16 +45,16 @@ class Admission:
         """Return how many requests are accepted and not over."""
         return len(self._accepted)
 
-    def accepted(self) -> list[Ticket | EmbeddingJob]:
+    def accepted(self) -> list[Job]:
         """Return the requests that are accepted and not over."""
         with self._lock:
             return list(self._accepted)
 
-    def admit(self, held: Ticket | EmbeddingJob, announce: Callable[[], None]) -> None:
+    def admit(self, job: Job, announce: Callable[[], None]) -> None:
         """Accept a request, and tell the engine of it.
 
         Args:
-            held: the request's place.
+            job: the request's place.
             announce: puts it into the inbox. Within the lock: once the state is DEAD nobody reads
                 what comes later.
 
@@ -74,7 +73,7 @@ class Admission:
                 raise Draining("no new requests are taken: the model is being closed")
             if len(self._accepted) >= self.max_accepted:
                 raise QueueFull(f"all slots are busy and {self.max_accepted} requests are accepted")
-            self._accepted[held] = None
+            self._accepted[job] = None
             self._idle.clear()
             announce()
 
@@ -89,10 +88,10 @@ class Admission:
             self._check()
             announce()
 
-    def release(self, held: Ticket | EmbeddingJob) -> None:
+    def release(self, job: Job) -> None:
         """Give up a request's place."""
         with self._lock:
-            del self._accepted[held]
+            del self._accepted[job]
             if not self._accepted:
                 self._idle.set()
 

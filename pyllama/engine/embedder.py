@@ -8,6 +8,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from pyllama.engine.embedding_context import EmbeddingContext, Pooling
+from pyllama.engine.job import Ended
 from pyllama.errors import Cancelled, ModelClosed, NativeError
 from pyllama.interruptible import interruptible
 from pyllama.sched import Lot, Packer
@@ -15,6 +16,7 @@ from pyllama.sched import Lot, Packer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyllama.engine.meter import Meter
     from pyllama.errors import PyllamaError
     from pyllama.sched import Piece
 
@@ -41,7 +43,7 @@ class EmbeddingJob:
         self.arrival_s = time.monotonic()
         self.start_s = self.end_s = 0.0
         """When its first batch began and its last one ended, ``time.monotonic()``."""
-        self.is_closed = False
+        self.abort_reason: str | None = None
         self._n_open = len(inputs)
         self._sums: dict[int, array[float]] = {}
         self._is_over = threading.Event()
@@ -49,6 +51,16 @@ class EmbeddingJob:
     def wait(self, timeout_s: float | None) -> bool:
         """Return whether it is over, waiting for that."""
         return self._is_over.wait(timeout_s)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for a slot: inputs are embedded without one."""
+        return False
+
+    def abort(self, reason: str) -> None:
+        """Note that nobody waits for the rows any more; the first reason counts."""
+        if self.abort_reason is None:
+            self.abort_reason = reason
 
     # ---- the engine thread ----------------------------------------------------------------------
 
@@ -72,9 +84,9 @@ class EmbeddingJob:
         """Whether there is nothing left to compute."""
         return self._n_open == 0
 
-    def end(self, error: PyllamaError | None = None) -> None:
+    def end(self, error: PyllamaError | None) -> None:
         """Wake up who waits; nothing changes after it."""
-        self.error = self.error or error
+        self.error = error
         self.end_s = time.monotonic()
         self._is_over.set()
 
@@ -148,7 +160,7 @@ class Embedder:
         """Whether any input is not computed."""
         return self._packer is not None and self._packer.has_work
 
-    def add(self, job: EmbeddingJob) -> None:
+    def start(self, job: EmbeddingJob) -> None:
         """Let a request's inputs take part; the context is there."""
         if self._packer is None:
             context = self.open()
@@ -158,7 +170,7 @@ class Embedder:
         self._jobs[job.lot] = job
         self._packer.add(job.lot)
 
-    def remove(self, job: EmbeddingJob) -> bool:
+    def abort(self, job: EmbeddingJob) -> bool:
         """Forget a request wherever it stands; return whether it was there."""
         if self._packer is None or self._jobs.pop(job.lot, None) is None:
             return False
@@ -167,20 +179,16 @@ class Embedder:
             self.open().forget([seq_id])
         return True
 
-    def remove_all(self) -> list[EmbeddingJob]:
-        """Forget every request; return them."""
-        return [job for job in list(self._jobs.values()) if self.remove(job)]
-
-    def step(self, *, has_company: bool) -> tuple[list[Piece], list[EmbeddingJob], float]:
+    def step(self, meter: Meter, *, is_shared: bool) -> list[Ended]:
         """Compute a batch, a short one where streams wait meanwhile.
 
         Returns:
-            The batch, the requests that are over with it, and its duration in seconds.
+            The requests that are over with it.
         """
         if self._packer is None:
-            return [], [], 0.0
+            return []
         context = self.open()
-        n_max = self._n_tokens() if has_company else context.n_packed
+        n_max = self._n_tokens() if is_shared else context.n_packed
         pieces = self._packer.pack(n_max)
         jobs = {piece.lot: self._jobs[piece.lot] for piece in pieces}
         for job in jobs.values():
@@ -189,7 +197,7 @@ class Embedder:
         try:
             rows = context.run(pieces)
         except (NativeError, Cancelled) as error:
-            return [], self._fail(list(jobs.values()), error), 0.0
+            return self._fail(list(jobs.values()), error)
         duration_s = time.perf_counter() - start_s
         self._learn(sum(piece.count for piece in pieces), duration_s)
         for piece, data in rows:
@@ -197,7 +205,11 @@ class Embedder:
         over = [job for job in jobs.values() if job.is_complete]
         for job in over:
             del self._jobs[job.lot]
-        return pieces, over, duration_s
+        meter.embedded(pieces, duration_s)
+        return [Ended(job, reason="embedded") for job in over]
+
+    def cut_short(self, job: EmbeddingJob) -> None:
+        """Do nothing: a batch is short, and others have a part of it."""
 
     def close(self) -> None:
         """Free the context, and forget how to make another."""
@@ -205,6 +217,7 @@ class Embedder:
             self._make = None
             context, self._context = self._context, None
         self._packer = None
+        self._jobs.clear()
         if context is not None:
             context.close()
 
@@ -219,8 +232,7 @@ class Embedder:
             token_s = duration_s / n_tokens
             self._token_s += (_ALPHA if self._token_s else 1.0) * (token_s - self._token_s)
 
-    def _fail(self, jobs: list[EmbeddingJob], error: PyllamaError) -> list[EmbeddingJob]:
+    def _fail(self, jobs: list[EmbeddingJob], error: PyllamaError) -> list[Ended]:
         for job in jobs:
-            self.remove(job)
-            job.error = error
-        return jobs
+            self.abort(job)
+        return [Ended(job, error) for job in jobs]

@@ -1,44 +1,38 @@
-"""The engine: one thread that drains its inbox, schedules, runs, updates and publishes."""
+"""The engine: one thread that reads its inbox, and lets each kind of work compute in turn."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from pyllama.engine.admission import Admission
-from pyllama.engine.idle_runner import IdleRunner
+from pyllama.engine.embedder import EmbeddingJob
+from pyllama.engine.generator import Generator
+from pyllama.engine.inbox import Abort, AbortAll, Check, Inbox, Start, Stop
+from pyllama.engine.job import Ended
 from pyllama.engine.meter import Meter
-from pyllama.engine.stream import Failed, Mailbox
+from pyllama.engine.stream import Mailbox
 from pyllama.engine.ticket import Ticket
-from pyllama.errors import Cancelled, EngineError, NativeError
+from pyllama.errors import Cancelled, EngineError
 from pyllama.results import QueuePlace
-from pyllama.sched import BatchPlan, Finished, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyllama.engine.admission import EngineState
-    from pyllama.engine.embedder import Embedder, EmbeddingJob
+    from pyllama.engine.embedder import Embedder
+    from pyllama.engine.inbox import Message
+    from pyllama.engine.job import Job, Work
     from pyllama.engine.runner import Runner
-    from pyllama.errors import PyllamaError
     from pyllama.metrics import Metrics
-    from pyllama.sched import Event, Request, Sequence
+    from pyllama.sched import Request, Scheduler
 
 logger = logging.getLogger(__name__)
 
-# A step with more prompt tokens than this is worth interrupting when its client leaves.
-_LONG_STEP_TOKENS = 64
 _SHUT_DOWN = "the model was closed before the answer was complete"
-
-
-class _Nowhere:
-    """The inbox of an engine that has ended: what comes late is dropped, and holds nothing."""
-
-    def put(self, _message: object) -> None:
-        """Drop a message."""
+_ABORTED = "the request was aborted"
 
 
 class Engine:
@@ -61,19 +55,19 @@ class Engine:
         max_queue: int,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self._runner = runner
-        self._scheduler = scheduler
+        self._generator = Generator(runner, scheduler)
         self._embedder = embedder
+        # What computes which kind of job; they take turns in this order.
+        self._works: dict[type[Job], Work[Any]] = {
+            Ticket: self._generator,
+            EmbeddingJob: embedder,
+        }
         self._on_stop = on_stop
         self._meter = Meter()
-        self._messages: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
-        self._inbox: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] | _Nowhere = (
-            self._messages
-        )
+        self._inbox = Inbox()
         self._metrics: Metrics | None = None
-        self._tickets: dict[Sequence, Ticket] = {}
         self._admission = Admission(scheduler.limits.n_slots + max_queue)
-        self._plan = BatchPlan()
+        self._n_slots = scheduler.limits.n_slots
         self._is_stopping = False
         self._thread = threading.Thread(target=self._main, name="pyllama-engine", daemon=True)
         self._thread.start()
@@ -93,7 +87,7 @@ class Engine:
     @property
     def n_busy(self) -> int:
         """Slots that compute."""
-        return len(self._scheduler.running)
+        return self._generator.n_busy
 
     @property
     def n_waiting(self) -> int:
@@ -105,16 +99,15 @@ class Engine:
 
         Counted at this moment, and never waits for the engine.
         """
-        waiting = [held for held in self._admission.accepted() if isinstance(held, Ticket)]
-        waiting = [other for other in waiting if other.is_waiting]
-        waiting = waiting[max(self._scheduler.limits.n_slots - self.n_busy, 0) :]
+        waiting = [job for job in self._admission.accepted() if job.is_waiting]
+        waiting = waiting[max(self._n_slots - self.n_busy, 0) :]
         if ticket not in waiting:
             return None
         return QueuePlace(position=waiting.index(ticket) + 1, n_waiting=len(waiting))
 
     def metrics(self) -> Metrics:
         """Return what was done so far."""
-        return self._metrics or self._meter.snapshot(self._scheduler, self.n_waiting)
+        return self._metrics or self._meter.snapshot(self._generator.scheduler, self.n_waiting)
 
     def check(self) -> None:
         """Raise as :meth:`submit` where nobody computes any more, or not in this process."""
@@ -135,7 +128,7 @@ class Engine:
             Forked: it is in another process.
         """
         ticket = Ticket(request, mailbox)
-        self._accept(self._add, ticket)
+        self._accept(ticket)
         return ticket
 
     def embed(self, job: EmbeddingJob) -> None:
@@ -143,27 +136,20 @@ class Engine:
 
         Raises as :meth:`submit`.
         """
-        self._accept(self._add_job, job)
+        self._accept(job)
 
-    def abort(self, ticket: Ticket, reason: str = "cancelled") -> None:
+    def abort(self, job: Job, reason: str = "cancelled") -> None:
         """End a request wherever it stands; returns at once, idempotent.
 
         Args:
-            ticket: the request's place.
+            job: the request's place, as :meth:`submit` and :meth:`embed` know it.
             reason: what the metrics count it as.
         """
         if not self._admission.process.is_here:
             return
-        ticket.abort_reason = reason
-        ticket.stream.close()
-        self._inbox.put((self._abort, ticket))
-        if self._is_long_step_of(ticket):
-            self._runner.interrupt()
-
-    def abort_job(self, job: EmbeddingJob) -> None:
-        """End a request for embeddings wherever it stands; returns at once, idempotent."""
-        if self._admission.process.is_here:
-            self._inbox.put((self._abort_embedding, job))
+        job.abort(reason)
+        self._inbox.put(Abort(job))
+        self._work_of(job).cut_short(job)
 
     def drain(self, timeout_s: float) -> bool:
         """Take no new requests and wait for the accepted ones; end those left with Cancelled.
@@ -175,8 +161,8 @@ class Engine:
         self._admission.drain()
         is_idle = self._admission.wait(timeout_s)
         if not is_idle:
-            self._inbox.put((self._abort_all, None))
-            self._runner.interrupt()
+            self._inbox.put(AbortAll())
+            self._generator.runner.interrupt()
             self._admission.wait(5.0)
         return is_idle
 
@@ -188,8 +174,8 @@ class Engine:
         if not self._admission.process.is_here:
             return
         self._admission.drain()
-        self._inbox.put((self._stop, None))
-        self._runner.interrupt()
+        self._inbox.put(Stop())
+        self._generator.runner.interrupt()
         self._embedder.interrupt()
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -201,7 +187,7 @@ class Engine:
             EngineError: they differ, or the engine did not answer in time, or has ended.
         """
         answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self._admission.ask(lambda: self._inbox.put((self._check, answer)))
+        self._admission.ask(lambda: self._inbox.put(Check(answer)))
         try:
             error = answer.get(timeout=timeout_s)
         except queue.Empty:
@@ -209,24 +195,20 @@ class Engine:
         if error is not None:
             raise EngineError(str(error)) from error
 
-    def _accept(self, handler: Callable[[Any], None], held: Ticket | EmbeddingJob) -> None:
-        self._admission.admit(held, lambda: self._inbox.put((handler, held)))
+    def _accept(self, job: Job) -> None:
+        self._admission.admit(job, lambda: self._inbox.put(Start(job)))
 
-    def _is_long_step_of(self, ticket: Ticket) -> bool:
-        plan = self._plan
-        return plan.n_tokens > _LONG_STEP_TOKENS and any(
-            chunk.count > 1 and chunk.sequence.request is ticket.request for chunk in plan.chunks
-        )
+    def _work_of(self, job: Job) -> Work[Any]:
+        return self._works[type(job)]
 
     # ---- the engine thread ----------------------------------------------------------------------
 
     def _main(self) -> None:
         try:
             while not self._is_stopping:
-                self._drain_inbox()
+                self._read_inbox()
                 if not self._is_stopping:
                     self._step()
-                    self._embed()
         except Exception as error:
             logger.exception("the engine thread failed")
             self._die(EngineError(f"the engine failed: {error}"))
@@ -239,161 +221,73 @@ class Engine:
 
     def _let_go(self) -> None:
         """Drop what holds the model: who still holds the engine shall not keep that in memory."""
-        limits = self._scheduler.limits
-        self._metrics = self._meter.snapshot(self._scheduler, 0)
-        self._runner, self._scheduler = IdleRunner(limits), Scheduler(limits)
+        self._metrics = self._meter.snapshot(self._generator.scheduler, 0)
+        self._generator.close()
         self._on_stop = lambda: None
-        self._plan = BatchPlan()
 
-    def _drain_inbox(self) -> None:
-        """Handle what other threads asked for; wait where there is nothing to compute."""
+    def _read_inbox(self) -> None:
+        """Do what other threads asked for; wait where there is nothing to compute."""
         # An interrupt belongs to a message that is already in the inbox: clear it first.
-        self._runner.clear_interrupt()
+        self._generator.runner.clear_interrupt()
         while not self._is_stopping:
-            must_wait = not (self._scheduler.has_work or self._embedder.has_work)
-            if must_wait and self._messages.empty():
-                self._verify()
-            try:
-                handler, argument = self._messages.get(block=must_wait)
-            except queue.Empty:
+            must_wait = not any(work.has_work for work in self._works.values())
+            if must_wait and not len(self._inbox):
+                self._generator.verify(self._meter)
+            message = self._inbox.get(must_wait=must_wait)
+            if message is None:
                 return
-            handler(argument)
+            self._handle(message)
             # What waits for the next message holds none of an earlier one.
-            del handler, argument
+            del message
 
-    def _verify(self) -> None:
-        """Compare the ledger with the memory while there is time; on a difference start afresh."""
-        try:
-            self._scheduler.check_integrity(self._runner.cells())
-        except AssertionError:
-            logger.exception("the ledger of KV cells is wrong; forgetting all cached prompts")
-            self._scheduler.forget_all()
-            self._flush()
-
-    def _flush(self) -> None:
-        """Do what the memory has to do, without a batch."""
-        plan = self._scheduler.flush()
-        result = self._runner.run(plan)
-        self._publish(self._scheduler.update(plan, result, time.monotonic()))
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Start):
+            self._start(message.job)
+        elif isinstance(message, Abort):
+            self._abort(message.job)
+        elif isinstance(message, AbortAll):
+            for job in self._admission.accepted():
+                self._work_of(job).abort(job)
+                self._end(Ended(job, Cancelled(_SHUT_DOWN)))
+        elif isinstance(message, Check):
+            message.answer.put(self._generator.check(self._meter))
+        else:
+            self._is_stopping = True
 
     def _step(self) -> None:
-        self._plan = plan = self._scheduler.schedule(time.monotonic())
-        if plan:
-            try:
-                result = self._runner.run(plan)
-            except NativeError as error:
-                self._fail(plan, error)
-            else:
-                self._meter.step(plan, result)
-                self._publish(self._scheduler.update(plan, result, time.monotonic()))
-        self._plan = BatchPlan()
+        """Let each kind of work that has any compute a batch."""
+        for work in self._works.values():
+            if work.has_work:
+                others = (other for other in self._works.values() if other is not work)
+                is_shared = any(other.has_work for other in others)
+                for ended in work.step(self._meter, is_shared=is_shared):
+                    self._end(ended)
 
-    def _embed(self) -> None:
-        """Compute a batch of embeddings: streams and these take turns."""
-        if self._embedder.has_work:
-            pieces, over, duration_s = self._embedder.step(has_company=self._scheduler.has_work)
-            self._meter.embedded(pieces, duration_s)
-            for job in over:
-                self._end_job(job)
-
-    def _publish(self, events: list[Event]) -> None:
-        for event in events:
-            ticket = self._tickets[event.sequence]
-            if isinstance(event, Finished) and (fault := ticket.fault) is not None:
-                logger.warning("%s: %s", ticket.request.id, fault)
-                self._end(ticket, fault)
-                continue
-            self._meter.event(event)
-            if isinstance(event, Finished):
-                # First the place, then the news: who reads the end may submit again at once.
-                self._forget(ticket)
-            ticket.stream.put(event)
-
-    def _fail(self, plan: BatchPlan, error: NativeError) -> None:
-        logger.error("a step failed: %s", error)
-        # Whoever keeps the error shall not keep what this step held.
-        error.__traceback__ = None
-        for sequence in self._scheduler.fail(plan, time.monotonic()):
-            self._end(self._tickets[sequence], error)
-
-    def _add(self, ticket: Ticket) -> None:
-        if ticket.stream.is_closed:
-            self._forget(ticket)
-            return
-        sequence = self._scheduler.add(ticket.request)
-        ticket.sequence = sequence
-        self._tickets[sequence] = ticket
-
-    def _abort(self, ticket: Ticket) -> None:
-        if ticket.sequence in self._tickets:
-            self._scheduler.abort(ticket.sequence, time.monotonic())
-            self._meter.end(ticket.sequence, ticket.abort_reason)
-            self._forget(ticket)
-
-    def _add_job(self, job: EmbeddingJob) -> None:
-        self._embedder.add(job)
-
-    def _abort_embedding(self, job: EmbeddingJob) -> None:
-        if self._embedder.remove(job):
-            self._end_job(job, Cancelled("the request was aborted"))
-
-    def _end_job(self, job: EmbeddingJob, error: EngineError | Cancelled | None = None) -> None:
-        self._release_place(job)
-        job.end(error)
-        reason = "embedded" if job.error is None else "error"
-        self._meter.count(reason if not isinstance(job.error, Cancelled) else "cancelled")
-
-    def _abort_all(self, _: None) -> None:
-        for sequence, ticket in list(self._tickets.items()):
-            self._scheduler.abort(sequence, time.monotonic())
-            self._end(ticket, Cancelled(_SHUT_DOWN))
-        for job in self._embedder.remove_all():
-            self._end_job(job, Cancelled(_SHUT_DOWN))
-
-    def _stop(self, _: None) -> None:
-        self._is_stopping = True
-
-    def _check(self, answer: queue.SimpleQueue[Exception | None]) -> None:
-        try:
-            # Removals that are still due would count as differences.
-            self._flush()
-            self._scheduler.check_integrity(self._runner.cells())
-        except (AssertionError, NativeError) as error:
-            answer.put(error)
+    def _start(self, job: Job) -> None:
+        if job.abort_reason is None:
+            self._work_of(job).start(job)
         else:
-            answer.put(None)
+            self._end(Ended(job, Cancelled(_ABORTED)))
 
-    def _end(self, ticket: Ticket, error: PyllamaError) -> None:
-        if ticket.sequence is not None:
-            reason = "cancelled" if isinstance(error, Cancelled) else "error"
-            self._meter.end(ticket.sequence, reason)
-        self._forget(ticket)
-        ticket.stream.put(Failed(error))
+    def _abort(self, job: Job) -> None:
+        if self._work_of(job).abort(job):
+            self._end(Ended(job, Cancelled(_ABORTED)))
 
-    def _forget(self, ticket: Ticket) -> None:
-        if ticket.sequence is not None:
-            del self._tickets[ticket.sequence]
-        ticket.release()
-        self._release_place(ticket)
-
-    def _release_place(self, held: Ticket | EmbeddingJob) -> None:
-        self._admission.release(held)
+    def _end(self, ended: Ended) -> None:
+        """Count the end of a job and free its place; then tell who reads, who may act at once."""
+        job, error, reason = ended
+        if isinstance(error, Cancelled):
+            reason = job.abort_reason or "cancelled"
+        self._meter.end(reason)
+        self._admission.release(job)
+        job.end(error)
 
     def _die(self, error: EngineError | Cancelled) -> None:
-        """End every request: those that run, and those still in the inbox."""
-        self._admission.end(was_closed=isinstance(error, Cancelled), last=self._stop_reading)
-        while not self._messages.empty():
-            handler, argument = self._messages.get_nowait()
-            if handler == self._add:
-                self._end(argument, error)
-            elif handler == self._add_job:
-                self._end_job(argument, error)
-            elif handler == self._check:
-                argument.put(error)
-        for ticket in list(self._tickets.values()):
-            self._end(ticket, error)
-        for job in self._embedder.remove_all():
-            self._end_job(job, error)
-
-    def _stop_reading(self) -> None:
-        self._inbox = _Nowhere()
+        """End every request, those in the inbox too, and answer what is asked there."""
+        self._admission.end(was_closed=isinstance(error, Cancelled), last=self._inbox.close)
+        while (message := self._inbox.get(must_wait=False)) is not None:
+            if isinstance(message, Check):
+                message.answer.put(error)
+        for job in self._admission.accepted():
+            was_aborted = job.abort_reason is not None
+            self._end(Ended(job, Cancelled(_ABORTED) if was_aborted else error))

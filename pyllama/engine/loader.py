@@ -146,8 +146,8 @@ def can_offload() -> bool:
     return backend.features()["gpu_offload"]
 
 
-def another(loaded: LoadedModel, settings: Settings) -> LoadedModel:
-    """Make another context over the same weights; what the settings say of weights has no effect.
+def second_context(loaded: LoadedModel, settings: Settings) -> LoadedModel:
+    """Make a second context over the same weights; what the settings say of weights has no effect.
 
     Raises:
         ConfigError: the options contradict each other.

@@ -6,10 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pyllama.metrics import Histogram, Metrics
-from pyllama.sched import Finished, Started, TokenSampled, Verified
+from pyllama.sched import Started, TokenSampled, Verified
 
 if TYPE_CHECKING:
-    from pyllama.sched import BatchPlan, Event, Piece, Scheduler, Sequence, StepResult
+    from pyllama.engine.ticket import Ticket
+    from pyllama.sched import BatchPlan, Event, Piece, Scheduler, StepResult
 
 _WAITS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _STEPS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -40,8 +41,6 @@ class Meter:
         self._ttft_s = Histogram(_WAITS_S)
         self._token_gap_s = Histogram(_STEPS_S)
         self._step_s = Histogram(_STEPS_S)
-        # Time of the last token of each running sequence; None before the first.
-        self._last_s: dict[Sequence, float | None] = {}
 
     # ---- the engine thread ----------------------------------------------------------------------
 
@@ -71,49 +70,39 @@ class Meter:
             self._n_embedded += sum(piece.is_last for piece in pieces)
             self._step_s.observe(duration_s)
 
-    def event(self, event: Event) -> None:
-        """Count what became of a sequence."""
-        sequence = event.sequence
+    def event(self, event: Event, ticket: Ticket) -> None:
+        """Count what became of a request; its end is counted by :meth:`end`."""
         if isinstance(event, TokenSampled):
-            self._token(sequence, event.now_s)
+            self._token(event, ticket)
         elif isinstance(event, Started):
-            self._start(event)
+            self._start(event, ticket)
         elif isinstance(event, Verified):
             self._n_drafted += event.n_drafted
             self._n_draft_accepted += event.n_accepted
-        elif isinstance(event, Finished):
-            self.end(sequence, event.reason)
 
-    def end(self, sequence: Sequence, reason: str) -> None:
+    def end(self, reason: str) -> None:
         """Count the end of a request, however it came about."""
-        self._last_s.pop(sequence, None)
-        self.count(reason)
-
-    def count(self, reason: str) -> None:
-        """Count the end of a request that no sequence stood for."""
         self._finished[reason] += 1
 
-    def _start(self, event: Started) -> None:
-        sequence = event.sequence
-        if sequence in self._last_s:
+    def _start(self, event: Started, ticket: Ticket) -> None:
+        if ticket.has_started:
             # Preempted before: nobody waits for it a second time.
             self._n_preempted += 1
             return
-        self._last_s[sequence] = None
+        ticket.has_started = True
         self._n_started += 1
         self._cached_tokens += event.n_cached
         self._n_prefix_hits += event.n_cached > 0
-        self._queue_s.observe(event.now_s - sequence.request.arrival_s)
+        self._queue_s.observe(event.now_s - ticket.request.arrival_s)
 
-    def _token(self, sequence: Sequence, now_s: float) -> None:
-        last_s = self._last_s.get(sequence)
-        if last_s is None:
-            self._ttft_s.observe(now_s - sequence.request.arrival_s)
+    def _token(self, event: TokenSampled, ticket: Ticket) -> None:
+        if ticket.last_token_s is None:
+            self._ttft_s.observe(event.now_s - ticket.request.arrival_s)
         else:
-            self._token_gap_s.observe(now_s - last_s)
-        self._last_s[sequence] = now_s
+            self._token_gap_s.observe(event.now_s - ticket.last_token_s)
+        ticket.last_token_s = event.now_s
         self._predicted_tokens += 1
-        self._n_tokens_max = max(self._n_tokens_max, len(sequence.tokens))
+        self._n_tokens_max = max(self._n_tokens_max, len(event.sequence.tokens))
 
     # ---- any thread -----------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ MIN_CHUNK = 64
 _FIRST_CHUNK = 128
 # Depths that differ by less than this say nothing of what depth costs.
 _MIN_SPREAD = 64.0
-# A prefill without decoding company delays only arrivals and cancellations: it may take longer.
+# A prefill that is batched with no decoding sequence delays only arrivals and cancellations: it may
+# take longer.
 _ALONE_FACTOR = 4.0
 # Where more prompts wait than streams run, a longer step serves more people than it delays.
 _CROWD_FACTOR = 2.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+STEP_S = 0.4
+"""Target duration of a step that carries decoding sequences, seconds, where nobody says more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

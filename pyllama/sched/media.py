@@ -51,7 +51,7 @@ class MediaTurns:
         # Whose media came last.
         self._last: Sequence | None = None
 
-    def take(self, running: Iterable[Sequence], *, has_text: bool) -> Chunk | None:
+    def fill(self, running: Iterable[Sequence], *, has_text: bool) -> Chunk | None:
         """Return the media that the next step computes; None where it computes text.
 
         Args:
@@ -70,12 +70,12 @@ class MediaTurns:
         self._last = (later or due)[0]
         return _chunk(self._last)
 
-    def observe(self, plan: BatchPlan, duration_s: float) -> None:
+    def result(self, plan: BatchPlan, duration_s: float) -> None:
         """Take in how long a step took."""
         if plan.media is not None:
             self._spent_s += duration_s
 
-    def end(self, sequence: Sequence) -> None:
+    def leave(self, sequence: Sequence) -> None:
         """Forget a sequence that runs no more."""
         if self._last is sequence:
             self._last = None

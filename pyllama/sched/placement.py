@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
     from pyllama.sched.limits import Limits
     from pyllama.sched.ram_tier import Entry
+    from pyllama.sched.rewinding import Rewind
     from pyllama.sched.sequence import Sequence
     from pyllama.sched.slot import Slot
     from pyllama.sched.slot_pool import SlotPool
 
-# A shorter match than this share of the prompt is chance (a BOS token, a role header) and not
+# A match below this share of the prompt (a BOS token, a role header) is a coincidence and not
 # worth the cells of another conversation.
 MIN_SIMILARITY = 0.1
 # Copying a stream's cells takes about as long as computing this many tokens.
@@ -26,9 +27,9 @@ _LOSS_WEIGHT = 0.25
 # What a piece of media costs beyond its tokens: it is encoded, and has a step of its own.
 _MEDIA_COST = 64
 # Where each sequence has a stream of its own, llama.cpp computes neighbouring ones together and the
-# others after them, each stretch with a pass over the weights: four sequences apart take twice as
-# long a step as four side by side. Over an answer that is the price of so many prompt tokens.
-_APART_COST = 200
+# others after them, each stretch with a pass over the weights: four that are not adjacent make a
+# step twice as long as four side by side. Over an answer that is worth so many prompt tokens.
+_GAP_COST = 200
 # Tokens that waiting for another prompt must save.
 _MIN_WAIT_GAIN = 64
 
@@ -101,31 +102,31 @@ class Placer:
         n_shared, donor = max(shares, key=lambda share: share[0])
         if _saved(sequence, 0, n_shared) < _MIN_WAIT_GAIN:
             return None
-        _, n_in_slot = self._best(self._pool.slots, sequence)
+        _, (n_in_slot, _) = self._best(self._pool.slots, sequence)
         _, n_in_tier = self._pool.tier.find(sequence.tokens)
         n_available = max(n_in_slot, n_in_tier)
         is_worth_it = _saved(sequence, n_available, n_shared) >= _MIN_WAIT_GAIN
         return (donor, n_shared) if is_worth_it else None
 
     def _own(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
-        slot, n_keep = self._best(idle, sequence)
-        if _is_chance(n_keep, sequence):
+        slot, (n_keep, rewind_cost) = self._best(idle, sequence)
+        if _is_below_threshold(n_keep, sequence):
             return float("inf"), None
-        cost = _missing(sequence, n_keep) + self._price(slot, n_keep)
+        cost = _missing(sequence, n_keep) + rewind_cost + self._price(slot, n_keep)
         return cost, Placement(slot, None, n_keep)
 
     def _copied(self, sequence: Sequence, idle: list[Slot]) -> tuple[float, Placement | None]:
-        donor, n_keep = self._best(self._pool.slots, sequence)
+        donor, (n_keep, rewind_cost) = self._best(self._pool.slots, sequence)
         targets = [slot for slot in idle if slot is not donor]
-        if not targets or _is_chance(n_keep, sequence):
+        if not targets or _is_below_threshold(n_keep, sequence):
             return float("inf"), None
         target = self._home(targets)
-        cost = _missing(sequence, n_keep) + self._copy_cost + self._price(target)
+        cost = _missing(sequence, n_keep) + rewind_cost + self._copy_cost + self._price(target)
         return cost, Placement(target, donor, n_keep)
 
     def _loaded(self, sequence: Sequence, target: Slot) -> tuple[float, Placement | None]:
         entry, n_keep = self._pool.tier.find(sequence.tokens)
-        if entry is None or _is_chance(n_keep, sequence):
+        if entry is None or _is_below_threshold(n_keep, sequence):
             return float("inf"), None
         load_cost = self._pool.tier.load_cost(entry, self._token_s())
         busy = [slot for slot in self._pool.slots if not slot.is_idle]
@@ -136,41 +137,41 @@ class Placer:
         return cost, Placement(target, None, n_keep, entry)
 
     def _home(self, idle: list[Slot]) -> Slot:
-        """Return the stalest slot, or the stalest beside those that run if that costs less."""
-        beside = [slot for slot in idle if not self._is_apart(slot)]
-        options = [min(slots, key=_staleness) for slots in (beside, idle) if slots]
+        """Return the stalest slot, or the stalest adjacent to those that run if that costs less."""
+        adjacent = [slot for slot in idle if self._is_adjacent(slot)]
+        options = [min(slots, key=_staleness) for slots in (adjacent, idle) if slots]
         return min(options, key=self._price)
 
     def _price(self, slot: Slot, n_keep: int = 0) -> float:
         """Return what it costs to run in a slot that keeps so many of its tokens."""
         n_lost = len(slot.tokens) - n_keep
-        return _LOSS_WEIGHT * n_lost + _APART_COST * self._is_apart(slot)
+        return _LOSS_WEIGHT * n_lost + _GAP_COST * (not self._is_adjacent(slot))
 
-    def _is_apart(self, slot: Slot) -> bool:
-        """Return whether others run, and none of them beside this slot."""
+    def _is_adjacent(self, slot: Slot) -> bool:
+        """Return whether a slot beside this one runs, or none does: it makes no gap then."""
         if self._limits.is_unified:
-            return False
+            return True
         slots = self._pool.slots
         neighbours = slots[max(slot.id - 1, 0) : slot.id + 2]
         if any(not other.is_idle for other in neighbours):
-            return False
-        return any(not other.is_idle for other in slots)
+            return True
+        return all(other.is_idle for other in slots)
 
-    def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, int]:
-        """Return the slot with the longest usable prefix; in ties the shortest, then lowest id."""
-        n_keep, _, _, slot = max(
-            (self._n_reusable(slot, sequence), -len(slot.tokens), -slot.id, slot) for slot in slots
-        )
-        return slot, n_keep
+    def _best(self, slots: Iterable[Slot], sequence: Sequence) -> tuple[Slot, Rewind]:
+        """Return the slot that saves the most; in ties the shortest, then the lowest id."""
+        options = [(slot, self._rewind(slot, sequence)) for slot in slots]
+        return max(options, key=_merit)
 
-    def _n_reusable(self, slot: Slot, sequence: Sequence) -> int:
+    def _rewind(self, slot: Slot, sequence: Sequence) -> Rewind:
         """Return how many leading tokens of the sequence the slot's cells can stand for."""
-        shared = lcp(slot.tokens, sequence.tokens)
+        n_shared = lcp(slot.tokens, sequence.tokens)
         # The last token is always computed: its logits are what is wanted.
-        shared = min(shared, len(sequence.tokens) - 1)
-        if not self._limits.can_trim and shared < len(slot.tokens):
-            return 0
-        return shared
+        return slot.rewind(min(n_shared, len(sequence.tokens) - 1))
+
+
+def _merit(option: tuple[Slot, Rewind]) -> tuple[float, int, int]:
+    slot, rewind = option
+    return rewind.n_tokens - rewind.cost, -len(slot.tokens), -slot.id
 
 
 def _staleness(slot: Slot) -> tuple[float, int]:
@@ -188,5 +189,5 @@ def _saved(sequence: Sequence, n_from: int, n_to: int) -> int:
     return _missing(sequence, n_from) - _missing(sequence, n_to)
 
 
-def _is_chance(n_shared: int, sequence: Sequence) -> bool:
+def _is_below_threshold(n_shared: int, sequence: Sequence) -> bool:
     return n_shared <= MIN_SIMILARITY * len(sequence.tokens)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pyllama.results import TokenLogprobs
-    from pyllama.sched.drafter import Drafter
     from pyllama.sched.sequence import Sequence
 
 
@@ -198,32 +197,6 @@ class PlanBuilder:
             return 0
         self._add(sequence, seq_id, count)
         return count
-
-    def add_drafts(self, drafter: Drafter, n_cells_spare: int, n_ctx_seq: int) -> None:
-        """Let decoding sequences guess ahead, in the room that nobody else needs.
-
-        Args:
-            drafter: whom to ask.
-            n_cells_spare: free cells beyond those of all that is pending.
-            n_ctx_seq: cells that one sequence may use.
-        """
-        for index, chunk in enumerate(self.chunks):
-            sequence = chunk.sequence
-            n_max = min(
-                n_cells_spare,
-                self.n_tokens_left,
-                n_ctx_seq - len(sequence.tokens),
-                # The token after the draft is sampled too.
-                sequence.request.max_tokens - sequence.n_generated - 1,
-            )
-            if n_max < 1 or not sequence.is_decoding or not sequence.request.may_draft:
-                continue
-            draft = drafter.draft(sequence, n_max)
-            if not draft:
-                continue
-            self.chunks[index] = replace(chunk, count=1 + len(draft), draft=draft)
-            self.n_tokens_left -= len(draft)
-            n_cells_spare -= len(draft)
 
     def _add(self, sequence: Sequence, seq_id: int, count: int) -> None:
         is_complete = count == sequence.n_pending

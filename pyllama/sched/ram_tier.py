@@ -10,8 +10,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyllama.sched.limits import STEP_S
 from pyllama.sched.plan import DropState, LoadState, SaveState
 from pyllama.sched.prefix import lcp
+from pyllama.sched.rewinding import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +49,9 @@ class RamTier:
         step_s: target duration of a step, seconds.
     """
 
-    def __init__(self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = 0.4) -> None:
+    def __init__(
+        self, max_bytes: int | None = 0, *, can_trim: bool, step_s: float = STEP_S
+    ) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self.n_hits = 0
@@ -174,7 +178,7 @@ class RamTier:
         return operations + self._make_room(0, None)
 
     def drop(self, entry_ids: Iterable[int]) -> list[CellOp]:
-        """Forget entries whose state is in doubt."""
+        """Forget entries whose state is not valid any more."""
         return [self._drop(self._entries[i]) for i in entry_ids if i in self._entries]
 
     def clear(self) -> list[CellOp]:
@@ -185,8 +189,7 @@ class RamTier:
 
     def _n_served(self, held: list[int], tokens: list[int]) -> int:
         """Return how many leading tokens of a prompt come from what is held."""
-        n_shared = lcp(held, tokens)
-        return n_shared if self._can_trim or n_shared == len(held) else 0
+        return trimmed(len(held), lcp(held, tokens), can_trim=self._can_trim).n_tokens
 
     def _estimate(self, tokens: list[int]) -> int:
         return int(len(tokens) * self._bytes_per_token)

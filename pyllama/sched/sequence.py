@@ -105,3 +105,11 @@ class Sequence:
             f"<Sequence {self.request.id} {self.status.value} "
             f"{self.n_past}/{len(self.tokens)} tokens, prompt {self.n_prompt}>"
         )
+
+
+def slot_of(sequence: Sequence) -> Slot:
+    """Return the slot of a sequence that runs."""
+    slot = sequence.slot
+    if slot is None:
+        raise AssertionError(f"{sequence!r} runs without a slot")
+    return slot

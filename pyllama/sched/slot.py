@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyllama.sched.rewinding import trimmed
+
 if TYPE_CHECKING:
     from pyllama.sched.cells import Cells
+    from pyllama.sched.rewinding import Rewind
     from pyllama.sched.sequence import Sequence
 
 
@@ -17,9 +20,10 @@ class Slot:
     it is a cached prefix. The pool alone writes to it.
     """
 
-    __slots__ = ("cells", "id", "last_used_s", "sequence", "tokens")
+    __slots__ = ("_can_trim", "cells", "id", "last_used_s", "sequence", "tokens")
 
-    def __init__(self, slot_id: int, cells: Cells) -> None:
+    def __init__(self, slot_id: int, cells: Cells, *, can_trim: bool) -> None:
+        self._can_trim = can_trim
         self.id = slot_id
         self.cells = cells
         self.tokens: list[int] = []
@@ -30,6 +34,10 @@ class Slot:
     def is_idle(self) -> bool:
         """Whether no sequence runs here."""
         return self.sequence is None
+
+    def rewind(self, n_wanted: int) -> Rewind:
+        """Return how far back the slot can go so as to hold its first ``n_wanted`` tokens alone."""
+        return trimmed(len(self.tokens), n_wanted, can_trim=self._can_trim)
 
     def __repr__(self) -> str:
         """Return id, cells and what runs."""

@@ -26,7 +26,10 @@ class SlotPool:
     def __init__(self, limits: Limits, tier: RamTier | None = None) -> None:
         self.tier = tier or RamTier(can_trim=limits.can_trim)
         self._ledger = CellLedger(limits.n_cells, is_unified=limits.is_unified)
-        self.slots = tuple(Slot(i, self._ledger.cells()) for i in range(limits.n_seq_ids))
+        self.slots = tuple(
+            Slot(slot_id, self._ledger.cells(), can_trim=limits.can_trim)
+            for slot_id in range(limits.n_seq_ids)
+        )
         self._operations: list[CellOp] = []
 
     @property
@@ -149,18 +152,17 @@ class SlotPool:
         """Take in how saves and loads ended."""
         self._operations += self.tier.settle(moves)
 
-    def doubt(self, plan: BatchPlan) -> None:
+    def invalidate_saves(self, plan: BatchPlan) -> None:
         """Forget the entries that a plan saved: nobody knows what became of them."""
         saved = [op.entry_id for op in plan.operations if isinstance(op, SaveState)]
         self._operations += self.tier.drop(saved)
 
-    def lose(self, plan: BatchPlan) -> list[Sequence]:
-        """Forget what may rest on a load that failed; return the sequences that run there.
+    def invalidate_loads(self, plan: BatchPlan) -> None:
+        """Forget what may rest on a load that failed; the sequences there begin afresh.
 
         Any copy or save of the same plan may have been made from it.
         """
-        self.doubt(plan)
-        sequences = []
+        self.invalidate_saves(plan)
         for operation in plan.operations:
             if isinstance(operation, LoadState):
                 slot = self.slots[operation.seq_id]
@@ -171,8 +173,6 @@ class SlotPool:
             self.forget(slot)
             if slot.sequence is not None:
                 slot.sequence.n_past = 0
-                sequences.append(slot.sequence)
-        return sequences
 
     def _is_wanted(self, slot: Slot, n_keep: int) -> bool:
         others = (other.tokens for other in self.slots if other is not slot)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyllama.errors import ConfigError
 from pyllama.params import GenerationParams
+from pyllama.sched.limits import STEP_S
 
 MAX_NORM = 64
 """The highest p-norm: that one is the largest number already, to single precision."""
@@ -33,7 +34,7 @@ class Settings:
     """Slots: requests that are computed at the same time."""
     max_queue: int = 64
     """Requests that may wait for a slot; beyond it 429."""
-    step_ms: int = 400
+    step_ms: int = round(1e3 * STEP_S)
     """Target duration of a step that carries running streams, milliseconds. Bounds the gap that
     a new prompt tears into them."""
     prepare_s: float = 60.0

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pyllama.engine import LoadedModel, another, load
+from pyllama.engine import LoadedModel, load, second_context
 from pyllama.engine.tuned import build, identity
 from pyllama.errors import ConfigError
 from pyllama.settings import Settings
@@ -134,7 +134,7 @@ def _facts(settings: Settings, n_threads: int, work: Workload) -> Facts:
 def _open(loaded: LoadedModel, settings: Settings, options: Options, work: Workload) -> EngineLane:
     """Make a lane by the way that a later load takes."""
     made = beneath(settings, _tuned(settings, options))
-    lane = EngineLane(another(loaded, made), made)
+    lane = EngineLane(second_context(loaded, made), made)
     lane.workload = work
     try:
         # Chunks of prompts adapt to their speed, and the first of all is small.

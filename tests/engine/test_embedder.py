@@ -9,6 +9,7 @@ import pytest
 
 from pyllama.engine import Embedder, EmbeddingJob
 from pyllama.engine.embedder import _MIN_TOKENS
+from pyllama.engine.meter import Meter
 from pyllama.errors import Cancelled, Draining, EngineError, NativeError, QueueFull
 from tests.support.builders import request
 from tests.support.engine_room import LONG_S, Room, answer, until
@@ -76,13 +77,13 @@ def test_an_aborted_request_leaves_nothing(room: Room) -> None:
     """Neither cells nor a place in the queue, and its reader is woken."""
     job = held(room, tuple(range(90)), (1,))
     assert room.engine.n_waiting == 0
-    room.engine.abort_job(job)
+    room.engine.abort(job)
     room.embeddings.gate.set()
     assert job.wait(LONG_S)
     assert isinstance(job.error, Cancelled)
     assert room.embeddings.used == set()
     assert room.engine.metrics().finished == {"cancelled": 1}
-    room.engine.abort_job(job)
+    room.engine.abort(job)
     assert rows(submit(room, (5,))) == [[5.0, 1.0]]
     room.engine.check_integrity()
 
@@ -159,7 +160,7 @@ def test_context_is_made_once_and_late() -> None:
     embedder.interrupt()
     assert made == []
     assert embedder.open() is embedder.open()
-    assert embedder.step(has_company=False) == ([], [], 0.0)
+    assert embedder.step(Meter(), is_shared=False) == []
     embedder.close()
     assert made[0].is_closed
     with pytest.raises(EngineError):

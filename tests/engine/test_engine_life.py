@@ -13,7 +13,7 @@ from pyllama.engine import Engine, EngineState, Failed
 from pyllama.engine.admission import Admission
 from pyllama.engine.ticket import Ticket
 from pyllama.errors import Cancelled, Draining, EngineError, PyllamaError
-from pyllama.sched import Finished
+from pyllama.sched import BatchPlan, Finished, StepResult
 from tests.support.builders import request
 from tests.support.engine_room import LONG_S, Room, answer, until
 
@@ -62,9 +62,18 @@ def test_close_ends_every_request(make: Callable[..., Room]) -> None:
     assert room.engine.drain(LONG_S) is True
 
 
-def test_close_from_its_own_thread_does_not_wait_for_itself(room: Room) -> None:
+def test_close_from_its_own_thread_does_not_wait_for_itself(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A close that the engine thread runs, as a finalizer may, ends it without a dead-lock."""
-    room.engine._inbox.put((lambda _: room.engine.close(), None))
+    run = room.runner.run
+
+    def closing(plan: BatchPlan) -> StepResult:
+        room.engine.close()
+        return run(plan)
+
+    monkeypatch.setattr(room.runner, "run", closing)
+    room.engine.submit(request())
     room.engine._thread.join(LONG_S)
     assert room.engine.state is EngineState.DEAD
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pyllama.engine import StreamEvent
+from pyllama.engine.inbox import Stop
 from pyllama.errors import EngineError, InvalidResponse, NativeError, QueueFull
 from pyllama.results import QueuePlace
 from pyllama.sched import Finished, Started, TokenSampled
@@ -166,7 +167,7 @@ def test_an_interrupt_costs_the_others_nothing(room: Room) -> None:
     other = room.submit_held([1, 2, 3], 30)
     leaver = room.engine.submit(request(500, 5))
     room.runner.gate.set()
-    until(lambda: room.engine._plan.n_tokens > 64 or leaver.stream.get(0) != [])
+    until(lambda: room.engine._generator._plan.n_tokens > 64 or leaver.stream.get(0) != [])
     room.engine.abort(leaver)
     room.runner.interrupt()
     assert answer(other) == continuation([1, 2, 3], 30, room.limits)
@@ -217,7 +218,7 @@ def test_a_failed_first_step_costs_only_its_own(room: Room) -> None:
 def test_a_wrong_ledger_is_repaired_when_idle(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     """Cells that the ledger does not know are found when idle, told of, and forgotten."""
     answer(room.engine.submit(request([1, 2, 3], 2)))
-    until(lambda: not room.engine._scheduler.has_work)
+    until(lambda: not room.engine._generator.has_work)
     room.runner.memory.spoil(0)
     with pytest.raises(EngineError, match="ledger"):
         room.engine.check_integrity()
@@ -245,10 +246,10 @@ def test_a_question_to_a_dying_engine_is_answered(room: Room) -> None:
         except EngineError as error:
             errors.append(error)
 
-    room.engine._inbox.put((room.engine._stop, None))
+    room.engine._inbox.put(Stop())
     thread = threading.Thread(target=ask)
     thread.start()
-    until(lambda: room.engine._messages.qsize() == 2)
+    until(lambda: len(room.engine._inbox) == 2)
     start_s = time.monotonic()
     room.engine.close()
     thread.join(LONG_S)

@@ -14,7 +14,8 @@ from pyllama import Llama
 from pyllama.errors import ContextOverflow, InvalidRequest, QueueFull, UnknownOption
 from pyllama.generation import Generation
 from pyllama.results import Completion
-from pyllama.sched import Scheduler, Sequence
+from pyllama.sched import Sequence
+from pyllama.sched.lifecycle import Lifecycle
 
 pytestmark = pytest.mark.model
 
@@ -288,13 +289,13 @@ def test_a_pool_with_too_few_cells_serves_everybody(
 ) -> None:
     """Four answers that do not fit one pool together: some are preempted, all are whole."""
     preempted: list[Sequence] = []
-    preempt = Scheduler._preempt
+    preempt = Lifecycle.preempt
 
-    def counted(scheduler: Scheduler, sequence: Sequence) -> None:
+    def counted(lifecycle: Lifecycle, sequence: Sequence) -> None:
         preempted.append(sequence)
-        preempt(scheduler, sequence)
+        preempt(lifecycle, sequence)
 
-    monkeypatch.setattr(Scheduler, "_preempt", counted)
+    monkeypatch.setattr(Lifecycle, "preempt", counted)
     firsts = [1, 21, 41, 61]
     with Llama(str(model_path), kv_unified=True, ctx_size=256, parallel=4, threads=2) as llm:
         assert llm.n_ctx == 256

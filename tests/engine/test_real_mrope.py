@@ -175,9 +175,9 @@ def test_a_picture_comes_back_from_host_memory(
         cold = ask(llm, 1, question=long)
         for seed in range(40, 46):
             ask(llm, seed, question=long)
-        n_hits = llm._engine._scheduler.tier.n_hits
+        n_hits = llm._engine._generator.scheduler.tier.n_hits
         warm = ask(llm, 1, question=long)
         assert warm.text == cold.text
-        assert llm._engine._scheduler.tier.n_hits == n_hits + 1
+        assert llm._engine._generator.scheduler.tier.n_hits == n_hits + 1
         assert warm.usage.cached_tokens == warm.usage.prompt_tokens - 1
         llm.check_integrity()

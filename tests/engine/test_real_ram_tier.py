@@ -44,7 +44,7 @@ def llm(short_model_path: Path, layout: dict[str, Any]) -> Iterator[Llama]:
 
 
 def tier(llm: Llama) -> RamTier:
-    return llm._engine._scheduler.tier
+    return llm._engine._generator.scheduler.tier
 
 
 def evict(llm: Llama) -> None:
@@ -95,7 +95,7 @@ def test_sizes_are_those_of_the_buffers(llm: Llama) -> None:
     llm.generate(STORIES[0], max_tokens=1)
     evict(llm)
     llm.check_integrity()
-    store = llm._engine._runner._store  # type: ignore[attr-defined]
+    store = llm._engine._generator.runner._store  # type: ignore[attr-defined]
     assert 0 < tier(llm).n_bytes == store.n_bytes <= 64 << 20
     assert tier(llm).n_bytes == sum(entry.n_bytes for entry in tier(llm).entries)
 
@@ -105,7 +105,7 @@ def test_damaged_bytes_cost_nothing_but_time(llm: Llama) -> None:
     cold = llm.generate(STORIES[0], max_tokens=12)
     evict(llm)
     llm.check_integrity()
-    store = llm._engine._runner._store  # type: ignore[attr-defined]
+    store = llm._engine._generator.runner._store  # type: ignore[attr-defined]
     for state in store._states.values():
         del state[len(state) // 2 :]
     again = llm.generate(STORIES[0], max_tokens=12)

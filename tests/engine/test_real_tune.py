@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyllama import Llama, settings
-from pyllama.engine import another, load
+from pyllama.engine import load, second_context
 from pyllama.engine.tuned import build, identity, with_tuned
 from pyllama.errors import ConfigError
 from pyllama.tune import store
@@ -108,7 +108,7 @@ def test_another_context_shares_the_weights(model_path: Path) -> None:
     """A second context has options of its own, and outlives the first."""
     made = wanted(model_path)
     first = load(made, model_path)
-    second = another(first, replace(made, options=(*made.options, ("--ubatch-size", "64"))))
+    second = second_context(first, replace(made, options=(*made.options, ("--ubatch-size", "64"))))
     assert first.context is not None
     assert second.context is not None
     assert (first.context.n_ubatch, second.context.n_ubatch) == (512, 64)

@@ -34,7 +34,7 @@ def test_requests_take_turns() -> None:
 
 
 def test_a_long_input_is_cut() -> None:
-    """It goes on in the next batch under the same sequence id, with company behind its end."""
+    """It goes on in the next batch under the same sequence id, batched with others at its end."""
     made = packer(lot(70), lot(5))
     assert spans(made.pack(32)) == [(0, 0, 32)]
     assert spans(made.pack(32)) == [(0, 32, 32)]

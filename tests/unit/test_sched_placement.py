@@ -8,6 +8,8 @@ import pytest
 
 from pyllama.sched import CopyCells, Limits, RemoveCells, Sequence, Status
 from pyllama.sched.placement import Placement, Placer
+from pyllama.sched.rewinding import Rewind
+from pyllama.sched.slot import Slot
 from pyllama.sched.slot_pool import SlotPool
 from tests.support import builders
 
@@ -146,7 +148,7 @@ def test_a_conversation_moves_beside_others_where_that_costs_little() -> None:
     assert room.place(*talk, 7) == (3, None, 500)
 
 
-def test_in_a_pool_no_place_is_apart() -> None:
+def test_in_a_pool_all_places_are_adjacent() -> None:
     """A unified pool computes all sequences together, wherever they lie."""
     room = Room([5], [6], [7], limits=builders.pool(1000, n_slots=3))
     room.run(2, 7, 7)
@@ -225,3 +227,26 @@ def test_slots_and_sequences_say_what_they_are() -> None:
     assert repr(slot) == "<Slot 0 2 cells idle>"
     slot.sequence = Sequence(builders.request([1, 2, 3]))
     assert "waiting 0/3 tokens, prompt 3" in repr(slot)
+
+
+def test_what_cannot_be_trimmed_is_computed_anew() -> None:
+    """Without a way back only a slot whose whole text the prompt goes on from is of use."""
+    layout = builders.limits(n_slots=3, can_trim=False)
+    room = Room(range(100), range(40), limits=layout)
+    assert room.place(*range(90), 7) == (1, None, 40)
+    assert room.place(*range(30), 7) == (2, None, 0)
+
+
+@pytest.mark.parametrize(("cost", "expected"), [(0, (0, None, 64)), (200, (1, None, 30))])
+def test_a_slot_says_how_far_back_it_goes_and_what_that_costs(
+    monkeypatch: pytest.MonkeyPatch, cost: float, expected: tuple[int, None, int]
+) -> None:
+    """A slot that goes back to one token only is used from there, where that is worth the price."""
+    room = Room(range(100), range(30))
+    rewind = Slot.rewind
+
+    def priced(slot: Slot, n_wanted: int) -> Rewind:
+        return Rewind(64, cost) if slot.id == 0 else rewind(slot, n_wanted)
+
+    monkeypatch.setattr(Slot, "rewind", priced)
+    assert room.place(*range(90), 7) == expected

@@ -49,14 +49,14 @@ def test_a_long_prompt_is_computed_alone() -> None:
     assert ubatches(rows) == [[3], [2], [0, 1]]
 
 
-def test_short_prompts_keep_company() -> None:
+def test_short_prompts_are_batched_together() -> None:
     """Chunks below an eighth of a ubatch share passes with each other and with who decodes."""
     rows = in_row_order([chunk(0, 1), chunk(1, LONG - 1), chunk(2, LONG - 1)], N_UBATCH)
     assert ubatches(rows)[0] == [0, 1, 2]
 
 
 @given(st.dictionaries(st.integers(0, 15), st.integers(1, 2 * LONG), min_size=1))
-def test_a_long_chunk_never_has_company(counts: dict[int, int]) -> None:
+def test_nothing_is_batched_with_a_long_chunk(counts: dict[int, int]) -> None:
     """Every chunk is in the batch once, and a long one has its ubatches to itself."""
     chunks = [chunk(seq_id, count) for seq_id, count in counts.items()]
     rows = in_row_order(chunks, N_UBATCH)

@@ -69,7 +69,7 @@ def test_half_of_the_room_is_the_oldest_prompts(scheduler: Scheduler, driver: Dr
 
 
 def test_a_lone_prompt_takes_the_whole_step(scheduler: Scheduler, driver: Driver) -> None:
-    """Both halves go to a prompt without company."""
+    """Both halves go to a prompt that is alone."""
     scheduler.add(request(900))
     assert shape(driver.step()) == [(0, 0, 128)]
 
@@ -266,3 +266,27 @@ def test_a_plan_for_a_sequence_without_a_slot_is_a_fault(scheduler: Scheduler) -
     scheduler.abort(sequence, 0.0)
     with pytest.raises(AssertionError, match="without a slot"):
         scheduler.update(plan, builders.ok(plan), 0.0)
+
+
+@pytest.mark.parametrize("status", [StepStatus.ABORTED, StepStatus.NO_KV_CELLS])
+def test_a_start_counts_no_token_that_is_computed_again(status: StepStatus) -> None:
+    """Where a broken first step costs a sequence its prefix, its start counts nothing as cached."""
+    driver = Driver(Scheduler(limits(n_slots=1, can_trim=False)))
+    prompt = list(range(50))
+    driver.scheduler.add(request(prompt, 1))
+    driver.finish()
+    driver.scheduler.add(request([*prompt, 1, 2, 3], 1))
+    plan = driver.step(status)
+    assert shape(plan) == [(0, 50, 3)]
+    starts = [event.n_cached for event in driver.events if isinstance(event, Started)]
+    assert starts == [0, 0]
+
+
+def test_who_is_preempted_before_its_first_step_starts_once() -> None:
+    """A start is reported with the step that computes, not with a slot that was taken back."""
+    driver = Driver(Scheduler(limits(n_slots=1)))
+    sequence = driver.scheduler.add(request(10, 1))
+    driver.scheduler.schedule(0.0)
+    driver.scheduler._lifecycle.preempt(sequence)
+    driver.finish()
+    assert sum(isinstance(event, Started) for event in driver.events) == 1

@@ -102,7 +102,7 @@ def test_scores_survive_a_preemption() -> None:
     plan = scheduler.schedule(0.0)
     scheduler.update(plan, runner.run(plan), 0.0)
     assert len(sequence.prompt_logprobs) == sequence.n_past == 4
-    scheduler._preempt(sequence)
+    scheduler._lifecycle.preempt(sequence)
     events: list[Event] = []
     n_rows = 0
     while scheduler.has_work:
