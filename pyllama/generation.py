@@ -188,6 +188,7 @@ class Generation:
             prompt_tokens=len(self._ticket.request.tokens),
             completion_tokens=len(self.tokens),
             cached_tokens=self._n_cached,
+            reasoning_tokens=self._reader.n_reasoning_tokens,
         )
 
     @property

@@ -19,6 +19,8 @@ class Usage:
     completion_tokens: int
     cached_tokens: int
     """Prompt tokens whose KV cells were reused instead of computed."""
+    reasoning_tokens: int = 0
+    """Generated tokens whose text, or a part of it, is reasoning; its marks are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

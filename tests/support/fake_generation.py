@@ -70,7 +70,7 @@ class FakeGeneration:
         self.queue_place: QueuePlace | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
-        self._n_tokens = 0
+        self._n_tokens = self._n_reasoning = 0
         self._answer = Answer()
         self._is_whole = False
         self._cancelled = threading.Event()
@@ -153,6 +153,7 @@ class FakeGeneration:
             prompt_tokens=len(self.prompt.tokens),
             completion_tokens=self._n_tokens,
             cached_tokens=1,
+            reasoning_tokens=self._n_reasoning,
         )
 
     @property
@@ -185,6 +186,7 @@ class FakeGeneration:
         assert not isinstance(step, (int, float))
         self._n_tokens += 1
         piece = OutputDelta(content=step) if isinstance(step, str) else step
+        self._n_reasoning += bool(piece.reasoning)
         self._answer.add(piece)
         self._is_whole = not self._steps
         logprobs: tuple[TokenLogprobs, ...] = ()

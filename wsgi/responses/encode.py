@@ -56,7 +56,6 @@ class ResponseEncoder:
             "model": llm.info.id,
             **repeated,
         }
-        self._llm = llm
         self._logprobs = ChatLogprobs(llm.piece)
         self._keep = keep
         self._segments = Segments()
@@ -190,15 +189,12 @@ class ResponseEncoder:
 
     def _usage(self, generations: Generations) -> dict[str, Any]:
         usage = generations.usage
-        thoughts = [item.text for item in self._segments.all if item.kind == "reasoning"]
         return {
             "input_tokens": usage.prompt_tokens,
             # The cache takes in every prompt by itself, so none is charged for it.
             "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
             "output_tokens": usage.completion_tokens,
-            "output_tokens_details": {
-                "reasoning_tokens": sum(len(self._llm.tokenize(text)) for text in thoughts)
-            },
+            "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         }
 
