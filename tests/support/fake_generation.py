@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyllama.errors import Cancelled
 from pyllama.generations import Generations, Rings
 from pyllama.results import (
+    AnswerPart,
     Completion,
     Delta,
     FinishReason,
@@ -128,10 +129,16 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            parts=self.parts,
             stop_sequence=self.stop_sequence,
             logprobs=self._answer.logprobs,
             prompt_logprobs=self.prompt_logprobs,
         )
+
+    @property
+    def parts(self) -> tuple[AnswerPart, ...]:
+        """What there is of it."""
+        return self._answer.parts
 
     @property
     def prompt_logprobs(self) -> tuple[TokenLogprobs, ...]:

@@ -25,13 +25,14 @@ class ChatEncoder(OpenAIEncoder):
     Args:
         llm: the model that answers.
         fields: what the request asks of the answer's form.
+        generations: the answers in the making.
     """
 
-    def __init__(self, llm: Llama, fields: ChatRequest) -> None:
+    def __init__(self, llm: Llama, fields: ChatRequest, generations: Generations) -> None:
         super().__init__(
             llm,
             fields,
-            prefix="chatcmpl",
+            generations,
             whole_kind="chat.completion",
             chunk_kind="chat.completion.chunk",
         )
@@ -41,7 +42,7 @@ class ChatEncoder(OpenAIEncoder):
         self._held: dict[tuple[int, int], list[ToolCallDelta]] = {}
         self._logprobs = None if fields.logprobs is None else ChatLogprobs(llm.piece)
 
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the answers as one object."""
         choices = [
             {
@@ -52,7 +53,7 @@ class ChatEncoder(OpenAIEncoder):
             }
             for index, completion in enumerate(completions)
         ]
-        return self._object(choices, generations)
+        return self._object(choices)
 
     def begin(self) -> bytes:
         """Return the chunk that says who speaks; sent at once, so that headers are too."""

@@ -26,13 +26,20 @@ class CompletionEncoder(OpenAIEncoder):
         llm: the model that answers.
         request: what is asked for.
         prompts: the request's prompts; each has ``best_of`` answers, one after the other.
+        generations: the answers in the making.
     """
 
-    def __init__(self, llm: Llama, request: CompletionRequest, prompts: Sequence[Prompt]) -> None:
+    def __init__(
+        self,
+        llm: Llama,
+        request: CompletionRequest,
+        prompts: Sequence[Prompt],
+        generations: Generations,
+    ) -> None:
         super().__init__(
             llm,
             request,
-            prefix="cmpl",
+            generations,
             whole_kind="text_completion",
             chunk_kind="text_completion",
         )
@@ -43,7 +50,7 @@ class CompletionEncoder(OpenAIEncoder):
         self._logprobs = [TextLogprobs(llm.piece) for _ in range(n_answers)]
         self._begun: set[int] = set()
 
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the best answers to each prompt, in the order of the prompts."""
         n, best_of = self._request.n, self._request.best_of
         choices = []
@@ -54,7 +61,7 @@ class CompletionEncoder(OpenAIEncoder):
             choices += [self._whole_choice(place, completions[place]) for place in places[:n]]
         for index, choice in enumerate(choices):
             choice["index"] = index
-        return self._object(choices, generations)
+        return self._object(choices)
 
     def begin(self) -> None:
         """Return nothing: the first chunk has text."""
@@ -83,8 +90,8 @@ class CompletionEncoder(OpenAIEncoder):
         """Return the chunk with the prompt, where the answer begins with it."""
         if self._echoes is None:
             return []
-        parts = () if self.generations is None else self.generations.generations
-        return [_choice(index, *self._echo(index, parts[index].prompt_logprobs if parts else ()))]
+        answer = self._generations.generations[index]
+        return [_choice(index, *self._echo(index, answer.prompt_logprobs))]
 
     def _echo(
         self, place: int, logprobs: Sequence[TokenLogprobs]
