@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import pyllama
+from pyllama.openai_objects import usage_object
 
 from ..errors import openai_error
 
@@ -19,22 +20,11 @@ if TYPE_CHECKING:
 
     from pyllama import Llama
     from pyllama.generations import Generations
-    from pyllama.results import Usage
 
     from ..errors import ErrorInfo
     from .parse import GenerationFields
 
 SYSTEM_FINGERPRINT = f"b{pyllama.__version__}"
-
-
-def usage_object(usage: Usage) -> dict[str, Any]:
-    """Return OpenAI's ``usage``."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
 
 
 class OpenAIEncoder:

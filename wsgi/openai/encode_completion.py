@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pyllama.openai_logprobs import TextLogprobs, joined
+from pyllama.openai_objects import text_choice
 
 from .encode import OpenAIEncoder
 
@@ -75,23 +76,23 @@ class CompletionEncoder(OpenAIEncoder):
         reason = delta.finish_reason
         logprobs = self._write(index, delta.logprobs) if delta.logprobs else None
         if delta.text:
-            choices.append(_choice(index, delta.text, logprobs))
+            choices.append(text_choice(index, delta.text, logprobs))
             logprobs = None
-        return self._chunks(choices, _choice(index, "", logprobs, reason) if reason else None)
+        return self._chunks(choices, text_choice(index, "", logprobs, reason) if reason else None)
 
     def _whole_choice(self, place: int, completion: Completion) -> dict[str, Any]:
         text, before = self._echo(place, completion.prompt_logprobs)
         logprobs = self._write(place, completion.logprobs)
         if before is not None and logprobs is not None:
             logprobs = joined(before, logprobs)
-        return _choice(place, text + completion.text, logprobs, completion.finish_reason)
+        return text_choice(place, text + completion.text, logprobs, completion.finish_reason)
 
     def _opening(self, index: int) -> list[dict[str, Any]]:
         """Return the chunk with the prompt, where the answer begins with it."""
         if self._echoes is None:
             return []
         answer = self._generations.generations[index]
-        return [_choice(index, *self._echo(index, answer.prompt_logprobs))]
+        return [text_choice(index, *self._echo(index, answer.prompt_logprobs))]
 
     def _echo(
         self, place: int, logprobs: Sequence[TokenLogprobs]
@@ -121,9 +122,3 @@ def _mean_logprob(completion: Completion) -> float:
     logprobs = [item.logprob for item in completion.logprobs]
     # An answer that ended at once is never the best.
     return sum(logprobs) / len(logprobs) if logprobs else -math.inf
-
-
-def _choice(
-    index: int, text: str, logprobs: dict[str, Any] | None, finish_reason: str | None = None
-) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
