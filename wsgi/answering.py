@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pyllama.field_names import caller_names
 
 from .client import ClientWatch
 from .streaming import PING_S, EventStream, StreamEncoder
 from .watched import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import falcon
 
@@ -39,6 +41,8 @@ class Order:
     """What the answer is called, and the request in the engine."""
     wanted: Sequence[tuple[Prompt, GenerationParams]]
     """One pair for each answer."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """From paths in these to paths in the body."""
     stream: bool
     ping_s: float = PING_S
     """Seconds of silence after which a stream sends a ping."""
@@ -58,7 +62,8 @@ def answer(
     """
     record = req.context.record
     # The engine's id is ours and not the client's X-Request-Id, which need not be unique.
-    generations = llm.start_all(order.wanted, request_id=order.id)
+    with caller_names(order.names):
+        generations = llm.start_all(order.wanted, request_id=order.id)
     req.context.interruptible.end()
     record.begin(order.id, generations.usage.prompt_tokens)
     watched = Watched(generations, ClientWatch(req.env), record, req.env.get("pyllama.pump"))

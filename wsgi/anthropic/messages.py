@@ -30,7 +30,10 @@ class Messages:
         request = parse_messages(read_object(req), llm.defaults)
         prompt = request.conversation.prompt(llm)
         order = Order(
-            id=random_id("msg_"), wanted=[(prompt, request.params)], stream=request.stream
+            id=random_id("msg_"),
+            wanted=[(prompt, request.params)],
+            names=request.conversation.names,
+            stream=request.stream,
         )
 
         def encode(generations: Generations) -> MessageEncoder:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 from ..fields import FieldReader, whole
 from ..parts import base64_url, picture_part, text_part
@@ -104,7 +104,7 @@ def _form(wanted: Any) -> dict[str, Any]:
 
 
 def _params(fields: Mapping[str, Any], llm: Llama) -> GenerationParams:
-    with renamed(_NAMES):
+    with caller_names(_NAMES):
         options = OPTION_FIELDS.read(fields.get("options", {}))
         _check_room(options.get("num_ctx", 0), llm.n_ctx)
         wanted = {name: whole(options[name]) for name in options.keys() - _OTHERS}

@@ -33,6 +33,7 @@ class ChatCompletions:
         order = Order(
             id=random_id("chatcmpl-"),
             wanted=[(prompt, params) for params in seeded(request.params, request.n)],
+            names=request.names,
             stream=request.stream,
             ping_s=request.ping_s,
         )

@@ -34,6 +34,7 @@ class Completions:
         order = Order(
             id=random_id("cmpl-"),
             wanted=[(prompt, params) for prompt in prompts for params in variants],
+            names=request.names,
             stream=request.stream,
             ping_s=request.ping_s,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 from pyllama.interruption import checkpoint
 
 from ..conversation import Conversation
@@ -69,7 +69,7 @@ def parse_responses(
     n_top = int(fields.get("top_logprobs", 0))
     if n_top or "message.output_text.logprobs" in fields.get("include", ()):
         options["logprobs"] = n_top
-    with renamed(_NAMES):
+    with caller_names(_NAMES):
         params = defaults.with_options(**options)
     items, conversation, tools = _conversation(fields, store)
     repeated = _repeated(fields, params)

@@ -33,7 +33,10 @@ class Responses:
         request = parse_responses(read_object(req), llm.defaults, self._store)
         prompt = request.conversation.prompt(llm)
         order = Order(
-            id=random_id("resp_"), wanted=[(prompt, request.params)], stream=request.stream
+            id=random_id("resp_"),
+            wanted=[(prompt, request.params)],
+            names=request.conversation.names,
+            stream=request.stream,
         )
 
         def encode(generations: Generations) -> ResponseEncoder:

@@ -44,6 +44,7 @@ class WebChat:
         order = Order(
             id=random_id("msg_"),
             wanted=[(prompt, request.params)],
+            names=request.conversation.names,
             stream=request.stream,
             ping_s=QUEUE_S,
         )
