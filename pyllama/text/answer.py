@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyllama.results import (
@@ -14,8 +15,6 @@ from pyllama.results import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyllama.results import FinishReason, PartChange, PartKind, TokenLogprobs, ToolCallDelta
     from pyllama.text.output import OutputDelta
 
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
 class _Part:
     """A part in the making."""
 
-    __slots__ = ("head", "is_cut", "is_open", "logprobs", "pieces")
+    __slots__ = ("head", "is_cut", "is_open", "kind", "logprobs", "pieces")
 
     def __init__(self, kind: PartKind, index: int, call_id: str, name: str) -> None:
         self.head = AnswerPart(kind=kind, index=index, id=call_id, name=name, is_whole=False)
+        self.kind = kind
         self.pieces: list[str] = []
         self.logprobs: list[TokenLogprobs] = []
         self.is_open = True
@@ -34,13 +34,9 @@ class _Part:
 
     def made(self) -> AnswerPart:
         """Return what there is of it."""
-        head = self.head
-        return AnswerPart(
-            kind=head.kind,
-            index=head.index,
+        return replace(
+            self.head,
             text="".join(self.pieces),
-            id=head.id,
-            name=head.name,
             logprobs=tuple(self.logprobs),
             is_whole=not (self.is_open or self.is_cut),
         )
@@ -51,6 +47,7 @@ class Answer:
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
+        self._open: _Part | None = None  # the last of them, unless it has ended
         self._calls: list[_Part] = []
         self._logprobs: list[TokenLogprobs] = []
         self._n_given = 0  # log probabilities that a delta had
@@ -60,20 +57,13 @@ class Answer:
 
     def add(self, piece: OutputDelta) -> None:
         """Take in what became certain."""
-        # A piece may hold the end of one part and the start of the next: what goes on with the open
-        # one comes first.
-        kinds: list[PartKind] = ["reasoning", "text", "call"]
-        if (part := self._open) is not None:
-            kinds.sort(key=lambda kind: part.head.kind != kind)
-        for kind in kinds:
-            if kind == "call":
-                for call in piece.tool_calls:
-                    self._add_call(call)
-            elif text := piece.reasoning if kind == "reasoning" else piece.content:
-                part = self._open
-                if part is None or part.head.kind != kind:
-                    part = self._begin(kind)
-                self._grow(part, text)
+        # PERF: nearly every piece is of one kind, and there is one for each token.
+        if not (piece.reasoning or piece.tool_calls):
+            self._say("text", piece.content)
+        elif not (piece.content or piece.tool_calls):
+            self._say("reasoning", piece.reasoning)
+        else:
+            self._add_each(piece)
 
     def add_logprobs(self, logprobs: TokenLogprobs) -> None:
         """Take in how likely a token was."""
@@ -85,18 +75,20 @@ class Answer:
         if not (self._new or self._new_calls or finish_reason):
             return None
         logprobs = tuple(self._logprobs[self._n_given :])
-        self._n_given = len(self._logprobs)
-        self._place(logprobs)
+        if logprobs:
+            self._n_given = len(self._logprobs)
+            self._place(logprobs)
         if finish_reason is not None:
             self._end(is_cut=finish_reason == "length")
+        changes = self._changes(logprobs)
         delta = Delta(
-            text=self._new_text("text"),
+            text=_grown(changes, "text"),
             n_tokens=n_tokens,
             finish_reason=finish_reason,
-            reasoning=self._new_text("reasoning"),
+            reasoning=_grown(changes, "reasoning"),
             tool_calls=tuple(self._new_calls),
             logprobs=logprobs,
-            changes=tuple(self._changes(logprobs)),
+            changes=tuple(changes),
         )
         self._new, self._new_calls = [], []
         return delta
@@ -131,19 +123,37 @@ class Answer:
 
     # ---- its parts ------------------------------------------------------------------------------
 
-    @property
-    def _open(self) -> _Part | None:
-        return self._parts[-1] if self._parts and self._parts[-1].is_open else None
+    def _add_each(self, piece: OutputDelta) -> None:
+        """Take in what may be the end of one part and the start of others."""
+        kinds: list[PartKind] = ["reasoning", "text", "call"]
+        if self._open is not None:
+            # What goes on with the open one comes first.
+            kinds.sort(key=self._open.kind.__ne__)
+        for kind in kinds:
+            if kind == "call":
+                for call in piece.tool_calls:
+                    self._add_call(call)
+            else:
+                self._say(kind, piece.reasoning if kind == "reasoning" else piece.content)
+
+    def _say(self, kind: PartKind, text: str) -> None:
+        if text:
+            part = self._open
+            if part is None or part.kind != kind:
+                part = self._begin(kind)
+            self._grow(part, text)
 
     def _begin(self, kind: PartKind, call_id: str = "", name: str = "") -> _Part:
         self._end()
         part = _Part(kind, len(self._parts), call_id, name)
         self._parts.append(part)
+        self._open = part
         self._new.append((PartOpened, part))
         return part
 
     def _end(self, *, is_cut: bool = False) -> None:
         if (part := self._open) is not None:
+            self._open = None
             part.is_open, part.is_cut = False, is_cut
             self._new.append((PartClosed, part))
 
@@ -166,35 +176,35 @@ class Answer:
 
     def _place(self, logprobs: tuple[TokenLogprobs, ...]) -> None:
         """Give log probabilities to the text that is new, else to the one that is open."""
-        if not logprobs:
-            return
         for pieces, part in self._new:
-            if isinstance(pieces, list) and part.head.kind == "text":
+            if isinstance(pieces, list) and part.kind == "text":
                 part.logprobs.extend(logprobs)
                 return
-        if (last := self._open) is not None and last.head.kind == "text":
+        if (last := self._open) is not None and last.kind == "text":
             # A token that ends the answer is likely or not, though it has no text.
             last.logprobs.extend(logprobs)
             self._new.append(([], last))
 
-    def _changes(self, logprobs: tuple[TokenLogprobs, ...]) -> Iterator[PartChange]:
+    def _changes(self, logprobs: tuple[TokenLogprobs, ...]) -> list[PartChange]:
+        changes: list[PartChange] = []
         for what, part in self._new:
-            if isinstance(what, list):
-                is_text = part.head.kind == "text"
-                yield PartGrown(part.head, "".join(what), logprobs if is_text else ())
-                logprobs = () if is_text else logprobs
+            if not isinstance(what, list):
+                changes.append(what(part.head if what is PartOpened else part.made()))
+            elif part.kind == "text":
+                changes.append(PartGrown(part.head, "".join(what), logprobs))
+                logprobs = ()
             else:
-                yield what(part.head if what is PartOpened else part.made())
-
-    def _new_text(self, kind: PartKind) -> str:
-        return "".join(
-            piece
-            for pieces, part in self._new
-            if isinstance(pieces, list) and part.head.kind == kind
-            for piece in pieces
-        )
+                changes.append(PartGrown(part.head, "".join(what)))
+        return changes
 
     def _text(self, kind: PartKind) -> str:
-        return "".join(
-            piece for part in self._parts if part.head.kind == kind for piece in part.pieces
-        )
+        return "".join(piece for part in self._parts if part.kind == kind for piece in part.pieces)
+
+
+def _grown(changes: list[PartChange], kind: PartKind) -> str:
+    texts = [
+        change.text
+        for change in changes
+        if isinstance(change, PartGrown) and change.part.kind == kind
+    ]
+    return texts[0] if len(texts) == 1 else "".join(texts)
