@@ -13,7 +13,12 @@ from tests.wsgi.conftest import client_of
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
-SAID = {CHAT: {"messages": MESSAGES}, TEXT: {"prompt": "Hi"}, "/api/chat": {"messages": MESSAGES}}
+SAID = {
+    CHAT: {"messages": MESSAGES},
+    TEXT: {"prompt": "Hi"},
+    "/v1/responses": {"input": "Hi"},
+    "/api/chat": {"messages": MESSAGES},
+}
 
 
 class Strict(FakeLlama):
@@ -76,3 +81,12 @@ def test_what_shows_at_the_start_is_named_as_well(url: str, name: str) -> None:
     """A limit that the engine refuses is told by the name under which it was sent."""
     found = refused(Strict("max_tokens", is_late=True), url, {name: 0})
     assert found == (name, f"{name} is wrong; mend it")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [(CHAT, "messages"), (TEXT, "prompt"), ("/v1/responses", "input"), ("/api/chat", "messages")],
+)
+def test_what_a_prompt_is_made_of_is_named(url: str, told: str) -> None:
+    """A prompt is a field of those requests only that have one."""
+    assert refused(Strict("prompt", is_late=True), url, {})[0] == told

@@ -28,6 +28,7 @@ _SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
 _NAMES = {
     "json_schema": "output_config.format.schema",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "prompt": "messages",
     "reasoning_budget": "thinking.budget_tokens",
     "reasoning_effort": "output_config.effort",
     "stop": "stop_sequences",

@@ -35,6 +35,7 @@ def generate(
     order = Order(
         id=random_id("ollama-"),
         wanted=[(prompt, asked.params)],
+        names=asked.names,
         stream=asked.stream,
         ping_s=QUEUE_S,
     )

@@ -45,6 +45,11 @@ class Asked:
     reasoning: Mapping[str, Any]
     """What is said of thinking, by the names of ``Llama.chat_prompt``."""
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """From paths in what is made of the body to paths in the body, where they are others."""
+        return {}
+
 
 def read(reader: FieldReader, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a body that are honoured, and are not empty.

@@ -72,7 +72,7 @@ def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     given |= {name: fields[name] for name in _AS_THEY_ARE if name in fields}
     messages = read_messages(fields["messages"])
     shared = generation_fields(fields, llm, _logprobs(fields))
-    shared["names"] |= {**names, **form_names, **tools.names}
+    shared["names"] |= {"prompt": "messages", **names, **form_names, **tools.names}
     return ChatRequest(
         messages=messages,
         options={**form, **tools.options, **given},

@@ -30,6 +30,7 @@ INPUT_TOKENS_FIELDS = FieldReader(Schema(__package__, "input_tokens.json"), PROM
 _NAMES = {
     "json_schema": "text.format.schema",
     "max_tokens": "max_output_tokens",
+    "prompt": "input",
     "reasoning_effort": "reasoning.effort",
 }
 _SAMPLING = ("temperature", "top_p")

@@ -38,7 +38,8 @@ _SPELLINGS = {
 }
 _WHOLE = {"max_tokens", "top_k", "seed"}
 _NAMES = {name: spellings[0] for name, spellings in _SPELLINGS.items()} | {
-    "json_schema": "jsonSchema"
+    "json_schema": "jsonSchema",
+    "prompt": "messages",
 }
 
 
