@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyllama.llm import Llama, Prompt
     from pyllama.params import GenerationParams, SamplingParams
     from pyllama.results import (
+        AnswerPart,
         Completion,
         Delta,
         Embedding,
@@ -34,6 +35,7 @@ except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0.0.0"
 
 _HOMES = {
+    "AnswerPart": "pyllama.results",
     "Completion": "pyllama.results",
     "Delta": "pyllama.results",
     "Embedding": "pyllama.results",
@@ -57,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnswerPart",
     "Completion",
     "Delta",
     "Embedding",

@@ -70,7 +70,7 @@ class InvalidRequest(PyllamaError, ValueError):
     """A request that can never succeed as it stands.
 
     Args:
-        message: what is wrong, and what would be right.
+        message: what is wrong, and what would be right. If it names the field, it begins with it.
         param: path of the offending field (``messages[0].role``), if there is one.
     """
 
@@ -78,6 +78,13 @@ class InvalidRequest(PyllamaError, ValueError):
         self.message = message
         self.param = param
         super().__init__(message)
+
+    def call(self, path: str) -> None:
+        """Call the field by the path that the caller knows."""
+        if self.param is not None and self.message.startswith(self.param):
+            self.message = path + self.message[len(self.param) :]
+            self.args = (self.message,)
+        self.param = path
 
 
 class ContextOverflow(InvalidRequest):

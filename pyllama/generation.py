@@ -15,7 +15,7 @@ from pyllama.text import Answer
 if TYPE_CHECKING:
     from pyllama.engine import StreamEvent
     from pyllama.engine.ticket import Ticket
-    from pyllama.results import QueuePlace, TokenLogprobs
+    from pyllama.results import AnswerPart, QueuePlace, TokenLogprobs
     from pyllama.structured import ResponseForm
     from pyllama.text import AnswerReader, Prompt
 
@@ -157,11 +157,17 @@ class Generation:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            parts=self.parts,
             logprobs=self._answer.logprobs,
             prompt_logprobs=self.prompt_logprobs,
             parsed=self._parsed(),
             stop_sequence=self._reader.stop_sequence,
         )
+
+    @property
+    def parts(self) -> tuple[AnswerPart, ...]:
+        """What there is of the answer, in the order in which it came."""
+        return self._answer.parts
 
     def close(self) -> None:
         """End the generation and free its slot; idempotent, from any thread."""
@@ -206,6 +212,7 @@ class Generation:
             prompt_tokens=len(self._ticket.request.tokens),
             completion_tokens=len(self.tokens),
             cached_tokens=self._n_cached,
+            reasoning_tokens=self._reader.n_reasoning_tokens,
         )
 
     @property

@@ -144,6 +144,7 @@ class Generations:
             prompt_tokens=sum(usage.prompt_tokens for usage in prompts.values()),
             completion_tokens=sum(item.usage.completion_tokens for item in self.generations),
             cached_tokens=sum(usage.cached_tokens for usage in prompts.values()),
+            reasoning_tokens=sum(item.usage.reasoning_tokens for item in self.generations),
         )
 
     @property

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyllama.engine import can_offload
 from pyllama.errors import ConfigError, Unsupported
+from pyllama.field_names import caller_names, spelled
 from pyllama.llama_cpp_answers import ChatShape, CompletionShape
 from pyllama.llm import Llama as Engine
 from pyllama.structured import ResponseForm, form_options
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyllama.generation import Generation
     from pyllama.llama_cpp_answers import Shape
+    from pyllama.params import GenerationParams
     from pyllama.results import Embedding
 
 # The constructor's names that are llama-server's under another spelling.
@@ -37,6 +39,8 @@ _SPELLINGS = {
     "n_threads_batch": "threads_batch",
     "chat_format": "chat_template",
 }
+# And those of a generation's parameters.
+_PARAM_SPELLINGS = {"mirostat": ("mirostat_mode",)}
 _POOLINGS = ("none", "mean", "cls", "last", "rank")
 # Requests of several threads that are computed at the same time. Any of them may use all of n_ctx.
 _PARALLEL = 4
@@ -152,7 +156,7 @@ class Llama:
             made = self.engine.text_prompt(prompt, **constraint)
         else:
             made = self.engine.infill_prompt(prompt, suffix, **constraint)
-        generation = self.engine.start(made, self.engine.defaults.with_options(**params))
+        generation = self.engine.start(made, params)
         before = "" if not echo else self._text(prompt)
         shape = CompletionShape(self.engine, before, has_logprobs=logprobs is not None)
         return self._answer(generation, shape, stream=stream)
@@ -204,18 +208,19 @@ class Llama:
         }
         with form_options(ResponseForm.of(response_format), asked) as options:
             made = self.engine.chat_prompt(messages, **options)
-        params = self._params(
-            further,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            min_p=min_p,
-            typical_p=typical_p,
-            top_k=top_k,
-            stop=stop,
-            logprobs=(top_logprobs or 0) if logprobs else None,
-        )
-        generation = self.engine.start(made, self.engine.defaults.with_options(**params))
+        with caller_names({"logprobs": "top_logprobs"}):
+            params = self._params(
+                further,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                min_p=min_p,
+                typical_p=typical_p,
+                top_k=top_k,
+                stop=stop,
+                logprobs=(top_logprobs or 0) if logprobs else None,
+            )
+        generation = self.engine.start(made, params)
         return self._answer(generation, ChatShape(self.engine), stream=stream)
 
     # ---- embeddings ---------------------------------------------------------------------------
@@ -319,23 +324,25 @@ class Llama:
 
     # ---- helpers ------------------------------------------------------------------------------
 
-    def _params(self, further: Mapping[str, Any], **params: Any) -> dict[str, Any]:
-        """Return generation parameters by pyllama's names, absent ones left out."""
+    def _params(self, further: Mapping[str, Any], **params: Any) -> GenerationParams:
+        """Return the parameters of a generation."""
         for name in ("stopping_criteria", "logits_processor", "functions", "function_call"):
             if further.get(name) is not None:
                 raise Unsupported(f"{name} is not supported; {_INSTEAD[name]}", param=name)
         if further.get("tfs_z", 1.0) != 1.0:
             raise Unsupported("tfs_z is no sampler of llama.cpp any more", param="tfs_z")
+        known = {"seed": self._seed, **params, **further}
+        if known["max_tokens"] is None or known["max_tokens"] < 1:
+            known["max_tokens"] = -1
         given = {
-            "mirostat" if name == "mirostat_mode" else name: value
-            for name, value in further.items()
-            if name not in {*_INSTEAD, "tfs_z", "model"}
+            name: value
+            for name, value in known.items()
+            if value is not None and name not in {*_INSTEAD, "tfs_z", "model"}
         }
-        given.setdefault("seed", self._seed)
-        params = {**params, **given}
-        if params["max_tokens"] is None or params["max_tokens"] < 1:
-            params["max_tokens"] = -1
-        return {name: value for name, value in params.items() if value is not None}
+        values, names = spelled(given, _PARAM_SPELLINGS)
+        others = {name: value for name, value in given.items() if name not in names.values()}
+        with caller_names(names):
+            return self.engine.defaults.with_options(**others, **values)
 
     def _vector(self, embedding: Embedding) -> list[Any]:
         if self.engine.info.pooling == "none":

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyllama.openai_logprobs import ChatLogprobs, TextLogprobs
+from pyllama.openai_objects import (
+    call_piece,
+    chat_choice,
+    chunk_choice,
+    message_object,
+    text_choice,
+    text_pieces,
+    usage_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pyllama.generation import Generation
     from pyllama.llm import Llama
-    from pyllama.results import Completion, Delta, TokenLogprobs, Usage
+    from pyllama.results import Completion, Delta, TokenLogprobs
 
 
 class Shape(Protocol):
@@ -51,7 +60,7 @@ class CompletionShape:
             **head,
             "object": "text_completion",
             "choices": [choice],
-            "usage": _usage(completion.usage),
+            "usage": usage_object(completion.usage, has_details=False),
         }
 
     def chunks(self, head: Mapping[str, Any], generation: Generation) -> Iterator[dict[str, Any]]:
@@ -65,12 +74,8 @@ class CompletionShape:
     def _choice(
         self, text: str, logprobs: Sequence[TokenLogprobs], finish_reason: str | None
     ) -> dict[str, Any]:
-        return {
-            "index": 0,
-            "text": text,
-            "logprobs": None if self._writer is None else self._writer.write(logprobs),
-            "finish_reason": finish_reason,
-        }
+        written = None if self._writer is None else self._writer.write(logprobs)
+        return text_choice(0, text, written, finish_reason)
 
 
 class ChatShape:
@@ -87,75 +92,28 @@ class ChatShape:
 
     def whole(self, head: Mapping[str, Any], completion: Completion) -> dict[str, Any]:
         """Return a whole answer."""
-        calls = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in completion.tool_calls
-        ]
-        text = completion.text or (None if calls else "")
-        message: dict[str, Any] = {"role": "assistant", "content": text}
-        if calls:
-            message["tool_calls"] = calls
-        if completion.reasoning:
-            message["reasoning_content"] = completion.reasoning
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": self._logprobs(completion.logprobs),
-            "finish_reason": completion.finish_reason,
-        }
+        logprobs = self._logprobs(completion.logprobs)
+        choice = chat_choice(0, message_object(completion), logprobs, completion.finish_reason)
         return {
             **head,
             "object": "chat.completion",
             "choices": [choice],
-            "usage": _usage(completion.usage),
+            "usage": usage_object(completion.usage, has_details=False),
         }
 
     def chunks(self, head: Mapping[str, Any], generation: Generation) -> Iterator[dict[str, Any]]:
         """Return an answer as it is made."""
         head = {**head, "object": "chat.completion.chunk"}
-        opening = {"index": 0, "delta": {"role": "assistant"}, "logprobs": None}
-        yield {**head, "choices": [{**opening, "finish_reason": None}]}
+        opening = chunk_choice(0, {"role": "assistant"})
+        yield {**head, "choices": [{**opening, "logprobs": None}]}
         for delta in generation:
-            choice = {
-                "index": 0,
-                "delta": _delta(delta),
-                "logprobs": self._logprobs(delta.logprobs),
-                "finish_reason": delta.finish_reason,
-            }
-            yield {**head, "choices": [choice]}
+            choice = chunk_choice(0, _members(delta), delta.finish_reason)
+            yield {**head, "choices": [{**choice, "logprobs": self._logprobs(delta.logprobs)}]}
 
     def _logprobs(self, logprobs: Sequence[TokenLogprobs]) -> dict[str, Any] | None:
         return self._writer.write(logprobs) if logprobs else None
 
 
-def _delta(delta: Delta) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if delta.text:
-        found["content"] = delta.text
-    if delta.reasoning:
-        found["reasoning_content"] = delta.reasoning
-    if delta.tool_calls:
-        found["tool_calls"] = [
-            {
-                "index": call.index,
-                **({"id": call.id, "type": "function"} if call.id else {}),
-                "function": {
-                    **({"name": call.name} if call.name else {}),
-                    "arguments": call.arguments,
-                },
-            }
-            for call in delta.tool_calls
-        ]
-    return found
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-    }
+def _members(delta: Delta) -> dict[str, Any]:
+    calls = [call_piece(call) for call in delta.tool_calls]
+    return {**text_pieces(delta), **({"tool_calls": calls} if calls else {})}

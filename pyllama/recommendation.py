@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 from pyllama.hub.default_model import DEFAULT
 from pyllama.params import GenerationParams
 
@@ -42,7 +42,7 @@ class Recommendation:
             yield messages
             return
         system = {"role": "system", "content": self.system_prompt}
-        with renamed({f"messages[{i + 1}]": f"messages[{i}]" for i in range(len(messages))}):
+        with caller_names({f"messages[{i + 1}]": f"messages[{i}]" for i in range(len(messages))}):
             yield [system, *messages]
 
 

@@ -19,6 +19,8 @@ class Usage:
     completion_tokens: int
     cached_tokens: int
     """Prompt tokens whose KV cells were reused instead of computed."""
+    reasoning_tokens: int = 0
+    """Generated tokens whose text, or a part of it, is reasoning; its marks are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,56 @@ class ToolCallDelta:
     arguments: str
 
 
+PartKind = Literal["reasoning", "text", "call"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPart:
+    """A part of an answer that is all of one kind."""
+
+    kind: PartKind
+    index: int
+    """Its place among the answer's parts, from 0."""
+    text: str = ""
+    """Reasoning, text, or the arguments of a call."""
+    id: str = ""
+    """The id of a call."""
+    name: str = ""
+    """The function of a call."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Those of text, where the request asked for them."""
+    is_whole: bool = True
+    """False where it goes on, or the answer reached its limit here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartOpened:
+    """A part of an answer began; it is empty."""
+
+    part: AnswerPart
+
+
+@dataclass(frozen=True, slots=True)
+class PartGrown:
+    """A part of an answer got longer."""
+
+    part: AnswerPart
+    """As it was when it began."""
+    text: str
+    """What it got."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartClosed:
+    """A part of an answer ended."""
+
+    part: AnswerPart
+
+
+PartChange = PartOpened | PartGrown | PartClosed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """What became certain since the last delta; the last one carries the end.
@@ -113,6 +165,8 @@ class Delta:
     tool_calls: tuple[ToolCallDelta, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
     """One for each token sampled since the last delta, where the request asked for them."""
+    changes: tuple[PartChange, ...] = ()
+    """The same, as what happened to the answer's parts, in its order; one is open at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +184,8 @@ class Completion:
     """One for each token, where the request asked for them."""
     prompt_logprobs: tuple[TokenLogprobs, ...] = ()
     """One for each prompt token but the first, where the request asked for them."""
+    parts: tuple[AnswerPart, ...] = ()
+    """Text, reasoning and calls once more, in the order in which they came."""
     parsed: Any = None
     """What the content stands for, where ``response_format`` gave it a form and it is whole."""
     stop_sequence: str | None = None

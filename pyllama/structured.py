@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyllama.errors import InvalidRequest, InvalidResponse
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 _REMEDY = (
     "give a Pydantic model, a JSON schema, or OpenAI's object of type text, json_object or "
@@ -94,13 +94,24 @@ def form_options(
     Raises:
         InvalidRequest: the options ask for another form already.
     """
+    formed, names = with_form(options, form)
+    with caller_names(names):
+        yield formed
+
+
+def with_form(
+    options: Mapping[str, Any], form: ResponseForm | None
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Return a prompt's options with the schema of a form among them, and where that stands.
+
+    Raises:
+        InvalidRequest: the options ask for another form already.
+    """
     if form is None:
-        yield options
-        return
+        return options, {}
     for name in ("json_schema", "grammar"):
         if options.get(name) is not None:
             raise InvalidRequest(
                 f"response_format and {name} exclude each other; give one of them", param=name
             )
-    with renamed({"json_schema": form.path}):
-        yield {**options, "json_schema": form.schema}
+    return {**options, "json_schema": form.schema}, {"json_schema": form.path}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Conversation:
 
     def prompt(self, llm: Llama) -> Prompt:
         """Render it. Raises InvalidRequest, which names the caller's own field."""
-        with renamed(self.names):
+        with caller_names(self.names):
             return llm.chat_prompt(self.messages, **self.options)
 
 

@@ -33,6 +33,11 @@ class AnswerForm:
     relaxed: Mapping[str, Any] | None = None
     """The schema as the grammar holds it."""
 
+    @property
+    def field(self) -> str:
+        """The field that asks for it."""
+        return "grammar" if self.relaxed is None else "json_schema"
+
     @classmethod
     def of(cls, json_schema: JsonSchema | None, grammar: str | None) -> AnswerForm | None:
         """Return the form that a request asks for; None where it asks for none.

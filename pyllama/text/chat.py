@@ -98,6 +98,12 @@ def _check_kwargs(kwargs: Any) -> None:
             f"template_kwargs has {len(kwargs)} members, more than {_MAX_KWARGS}",
             param="template_kwargs",
         )
+    try:
+        json.dumps(kwargs)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            f"template_kwargs must be JSON: {error}", param="template_kwargs"
+        ) from error
 
 
 CHAT_OPTIONS = frozenset(field.name for field in fields(ChatOptions))

@@ -177,7 +177,7 @@ class FormBuilder:
             if wanted.tools.choice != "required":
                 required = self._calls(request, wanted, "required")
             parts.append(_calls_only(required))
-        param = "json_schema" if wanted.form is not None else "tools"
+        param = wanted.form.field if wanted.form is not None else "tools"
         return Constraint(grammar=_checked(gbnf.union(parts), param), **thinking)
 
     def _thinking(self, wanted: Wanted, answer: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class FormBuilder:
         """Return the grammar of an answer without calls whose content has a form."""
         if not self._use_jinja:
             return form.grammar
-        marked = self._apply({**request, "json_schema": {"const": _MARK}}, "json_schema")
+        marked = self._apply({**request, "json_schema": {"const": _MARK}}, form.field)
         text = _FENCE.sub(r"\1", _FENCE_OR_NOT.sub(r"\1", marked["grammar"]))
         # Space before content that no thoughts can come before would be content.
         text = text.replace(" space space ", " ")
@@ -215,7 +215,7 @@ class FormBuilder:
             if not re.search(r"(?<![\w-])answer(?![\w-])", text):
                 raise InvalidRequest(
                     "the chat template leaves no place for content of a given form",
-                    param="json_schema",
+                    param=form.field,
                 )
             text += "\nanswer ::= answer-root\n"
         return f"{text}\n{gbnf.prefixed(form.grammar, 'answer-')}\n"
@@ -249,8 +249,9 @@ def _checked(text: str, param: str) -> str:
     try:
         gbnf.check(text)
     except gbnf.GrammarError as error:
+        makes = "make" if param == "tools" else "makes"
         raise InvalidRequest(
-            f"{param} make a grammar that is too large: {error}", param=param
+            f"{param} {makes} a grammar that is too large: {error}", param=param
         ) from error
     return text
 

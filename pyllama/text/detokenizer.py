@@ -29,6 +29,11 @@ class Detokenizer:
         self._preserved = preserved or {}
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether bytes wait for the rest of their character."""
+        return bool(self._decoder.getstate()[0])
+
     def feed(self, tokens: Iterable[int]) -> str:
         """Return the text that these tokens complete."""
         pieces = [self._preserved.get(token) or self._pieces[token] for token in tokens]

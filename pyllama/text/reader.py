@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from pyllama.text.output import OutputDelta
+from pyllama.text.reasoning_count import ReasoningCount
 
 if TYPE_CHECKING:
     from pyllama.text.detokenizer import Detokenizer
@@ -40,7 +41,7 @@ class AnswerReader:
         parser: of this answer; None takes all text as content.
     """
 
-    __slots__ = ("_detokenizer", "_parser", "_stops")
+    __slots__ = ("_detokenizer", "_parser", "_reasoning", "_stops")
 
     def __init__(
         self, detokenizer: Detokenizer, stops: StopMatcher, parser: OutputParser | None = None
@@ -48,6 +49,12 @@ class AnswerReader:
         self._detokenizer = detokenizer
         self._stops = stops
         self._parser = parser
+        self._reasoning = ReasoningCount()
+
+    @property
+    def n_reasoning_tokens(self) -> int:
+        """Tokens whose text became reasoning, so far."""
+        return self._reasoning.n_tokens
 
     @property
     def is_stopped(self) -> bool:
@@ -66,12 +73,24 @@ class AnswerReader:
 
     def feed(self, token: int) -> OutputDelta:
         """Return what becomes certain with one more token."""
-        return self._parse(self._stops.feed(self._detokenizer.feed((token,))))
+        text = self._detokenizer.feed((token,))
+        if self._parser is not None:
+            is_partial = not text and self._detokenizer.is_partial
+            self._reasoning.take(text, is_partial=is_partial)
+        return self._parse(self._stops.feed(text))
 
     def finish(self, *, is_cut: bool) -> tuple[OutputDelta, ...]:
         """Return what was held back. Raises InvalidResponse."""
         held = self._parse(self._stops.flush())
-        return (held,) if self._parser is None else (held, self._parser.finish(is_cut=is_cut))
+        if self._parser is None:
+            return (held,)
+        last = self._parser.finish(is_cut=is_cut)
+        self._reasoning.tell(last)
+        return held, last
 
     def _parse(self, text: str) -> OutputDelta:
-        return OutputDelta(content=text) if self._parser is None else self._parser.feed(text)
+        if self._parser is None:
+            return OutputDelta(content=text)
+        delta = self._parser.feed(text)
+        self._reasoning.tell(delta)
+        return delta

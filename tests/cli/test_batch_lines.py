@@ -113,6 +113,36 @@ def test_what_cannot_be_honoured_is_refused_by_name(line: dict[str, Any], words:
         start(line)
 
 
+@pytest.mark.parametrize(
+    ("body", "param", "told"),
+    [
+        ({"chat_template_kwargs": 1}, None, "chat_template_kwargs"),
+        ({"template_kwargs": 1}, None, "template_kwargs"),
+        ({"chat_template_kwargs": {"enable_thinking": 1}}, "template_kwargs.enable_thinking",
+         "chat_template_kwargs.enable_thinking"),
+        ({"max_completion_tokens": -2}, None, "max_completion_tokens"),
+        ({"max_tokens": -2}, None, "max_tokens"),
+        ({"max_completion_tokens": 0}, "max_tokens", "max_completion_tokens"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "json_schema.a",
+         "response_format.schema.a"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_as_the_line_has_it(
+    body: dict[str, Any], param: str | None, told: str
+) -> None:
+    """Whoever finds it: the line's reader, the parameters, the library."""
+
+    class Strict(FakeLlama):
+        def chat_prompt(self, messages: Any, **options: Any) -> Any:
+            raise InvalidRequest(f"{param} is wrong", param=param)
+
+    llm: Any = Strict()
+    line = read_line(0, json.dumps({"messages": MESSAGES, **body}).encode())
+    with pytest.raises(InvalidRequest, match=f"^{told} ") as caught:
+        begin(line, llm)
+    assert caught.value.param == told
+
+
 def test_a_field_of_another_server_is_unsupported() -> None:
     """The error tells a field that is missing here from a value that is wrong."""
     with pytest.raises(Unsupported) as caught:

@@ -12,6 +12,7 @@ from pyllama.engine import Mailbox
 from pyllama.errors import Cancelled
 from pyllama.generations import Generations
 from pyllama.results import (
+    AnswerPart,
     Completion,
     Delta,
     FinishReason,
@@ -71,7 +72,7 @@ class FakeGeneration:
         self.queue_place: QueuePlace | None = None
         self._steps = deque(script)
         self._due_s = time.monotonic()
-        self._n_tokens = 0
+        self._n_tokens = self._n_reasoning = 0
         self._answer = Answer()
         self._is_whole = False
         self._cancelled = threading.Event()
@@ -145,10 +146,16 @@ class FakeGeneration:
             timings=self.timings,
             reasoning=self._answer.reasoning,
             tool_calls=self._answer.tool_calls,
+            parts=self.parts,
             stop_sequence=self.stop_sequence,
             logprobs=self._answer.logprobs,
             prompt_logprobs=self.prompt_logprobs,
         )
+
+    @property
+    def parts(self) -> tuple[AnswerPart, ...]:
+        """What there is of it."""
+        return self._answer.parts
 
     @property
     def prompt_logprobs(self) -> tuple[TokenLogprobs, ...]:
@@ -170,6 +177,7 @@ class FakeGeneration:
             prompt_tokens=len(self.prompt.tokens),
             completion_tokens=self._n_tokens,
             cached_tokens=1,
+            reasoning_tokens=self._n_reasoning,
         )
 
     @property
@@ -204,6 +212,7 @@ class FakeGeneration:
         assert not isinstance(step, (int, float))
         self._n_tokens += 1
         piece = OutputDelta(content=step) if isinstance(step, str) else step
+        self._n_reasoning += bool(piece.reasoning)
         self._answer.add(piece)
         self._is_whole = not self._steps
         logprobs: tuple[TokenLogprobs, ...] = ()

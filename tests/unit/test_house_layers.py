@@ -40,6 +40,7 @@ PUBLIC = {
     "pyllama.media",
     "pyllama.metrics",
     "pyllama.openai_logprobs",
+    "pyllama.openai_objects",
     "pyllama.params",
     "pyllama.results",
     "pyllama.settings",

@@ -9,6 +9,7 @@ import pytest
 
 from pyllama import Llama
 from pyllama.errors import ContextOverflow, InvalidRequest
+from pyllama.text import gbnf
 
 pytestmark = pytest.mark.model
 
@@ -125,3 +126,31 @@ def test_any_text_is_a_prompt(llm: Llama, text: str) -> None:
     tokens = llm.text_prompt(text).tokens
     assert llm.text_prompt(tokens).tokens == tokens
     assert llm.detokenize(tokens) == text.encode("utf-8", "replace").decode() or "\ud800" in text
+
+
+def test_a_grammar_too_large_for_a_chat_is_named(llm: Llama) -> None:
+    """What is right by itself, and too large with what a chat puts around it, is no schema."""
+    length = next(n for n in range(gbnf.MAX_ELEMENTS, 0, -1) if _can_be(_long(n)))
+    with pytest.raises(InvalidRequest, match="grammar makes a grammar that is too large") as caught:
+        llm.chat_prompt([USER], grammar=_long(length))
+    assert caught.value.param == "grammar"
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"x"])
+def test_a_value_for_the_template_that_is_no_json_is_named(llm: Llama, value: object) -> None:
+    """It is not the messages that are wrong."""
+    with pytest.raises(InvalidRequest, match="template_kwargs must be JSON") as caught:
+        llm.chat_prompt([USER], template_kwargs={"x": value})
+    assert caught.value.param == "template_kwargs"
+
+
+def _long(length: int) -> str:
+    return f'root ::= "{"a" * length}"'
+
+
+def _can_be(grammar: str) -> bool:
+    try:
+        gbnf.check(grammar)
+    except gbnf.GrammarError:
+        return False
+    return True

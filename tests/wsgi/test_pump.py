@@ -143,12 +143,13 @@ class Served:
     ) -> None:
         llm: Any = FakeLlama()
         request = parse_completion({"prompt": "a"}, llm)
-        encoder = CompletionEncoder(llm, request, request.make_prompts(llm))
         self.generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
+        made = FakeGenerations([self.generation])
+        encoder = CompletionEncoder(llm, request, request.make_prompts(llm), made)
         record = RequestRecord("rid", "POST")
         record.begin("id", 2)
         watch = ClientWatch({"gunicorn.socket": server})
-        watched = Watched(FakeGenerations([self.generation]), watch, record, pump)
+        watched = Watched(made, watch, record, pump)
         self.response = response(server)
         self.response.start_response("200 OK", [("Content-Type", "text/event-stream")])
         self.items: list[bytes] = []

@@ -170,9 +170,9 @@ def test_a_stream_ends_with_what_its_own_thread_computed(
     """All that was certain is sent by then; the end, or what is wrong with it, follows."""
     llm: Any = FakeLlama()
     order = parse_completion({"prompt": "a"}, llm)
-    encoder = CompletionEncoder(llm, order, order.make_prompts(llm))
     parser = SlowEnd(is_refused=is_refused)
     answers = Answers(parser)
+    encoder = CompletionEncoder(llm, order, order.make_prompts(llm), answers.generations)
     record = RequestRecord("rid", "POST")
     record.begin("id", 3)
     made: Any = type("Made", (), {"version": (1, 1), "method": "POST"})()

@@ -124,7 +124,7 @@ def test_reasoning_text_and_calls_are_items(connect: ClientOf) -> None:
         ("call_0", "weather", '{"city": "Rome"}'),
         ("call_1", "weather", '{"city": "Oslo"}'),
     ]
-    assert answer["usage"]["output_tokens_details"] == {"reasoning_tokens": 3}
+    assert answer["usage"]["output_tokens_details"] == {"reasoning_tokens": 2}
 
 
 def test_stream_has_every_event_in_its_place(connect: ClientOf) -> None:

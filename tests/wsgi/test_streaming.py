@@ -39,8 +39,9 @@ def watched(made: FakeGeneration, connection: socket.socket | None = None) -> Wa
 def stream(made: FakeGeneration, connection: Any = None, *, ping_s: float = 15.0) -> EventStream:
     llm: Any = FakeLlama()
     request = parse_completion({"prompt": "a"}, llm)
-    encoder = CompletionEncoder(llm, request, request.make_prompts(llm))
-    return EventStream(watched(made, connection), encoder, ping_s=ping_s)
+    taken = watched(made, connection)
+    encoder = CompletionEncoder(llm, request, request.make_prompts(llm), taken.generations)
+    return EventStream(taken, encoder, ping_s=ping_s)
 
 
 def test_silence_is_filled_with_pings() -> None:
@@ -155,7 +156,8 @@ def test_a_stream_that_was_closed_is_gone_at_once(n_read: int) -> None:
 def test_chat_stream_begins_before_the_first_token() -> None:
     """Headers and the role are sent while the request still waits."""
     llm: Any = FakeLlama()
-    encoder = ChatEncoder(llm, parse_chat({"messages": MESSAGES}, llm))
-    made = EventStream(watched(generation(60.0)), encoder)
+    taken = watched(generation(60.0))
+    encoder = ChatEncoder(llm, parse_chat({"messages": MESSAGES}, llm), taken.generations)
+    made = EventStream(taken, encoder)
     assert b'"role":"assistant"' in next(made)
     made.close()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..ids import random_id
+from pyllama.results import PartClosed, PartOpened
+
 from ..partial import tool_input
-from ..segments import Closed, Opened, Segment, Segments
 from .errors import anthropic_error
 
 if TYPE_CHECKING:
@@ -17,51 +17,48 @@ if TYPE_CHECKING:
 
     from pyllama.generations import Generations
     from pyllama.params import GenerationParams
-    from pyllama.results import Completion, Delta, ModelInfo, Usage
+    from pyllama.results import AnswerPart, Completion, Delta, ModelInfo, PartChange, Usage
 
     from ..errors import ErrorInfo
-    from ..segments import Change
 
 _COMMENT = b": ping\n\n"
 
 
 class MessageEncoder:
-    """Encodes one answer, whole or streamed; both are made of the same segments.
+    """Encodes one answer, whole or streamed; both are made of the same parts.
 
     Args:
         info: the model.
         params: of the generation.
+        generations: the answer in the making; they know what the prompt cost.
         shows_thinking: whether thinking blocks have their text.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, info: ModelInfo, params: GenerationParams, *, shows_thinking: bool = True
+        self,
+        info: ModelInfo,
+        params: GenerationParams,
+        generations: Generations,
+        *,
+        shows_thinking: bool = True,
     ) -> None:
-        self.completion_id = random_id("msg_")
         # No event may come before the first, which waits for its numbers.
         self.ping: bytes | None = _COMMENT
         self._model = info.id
         self._params = params
         self._shows_thinking = shows_thinking
-        self._segments = Segments()
-        self.generations: Generations
-        """They know what the prompt cost; to be set before a stream is read."""
+        self._generations = generations
         self._is_started = False
 
     # ---- an answer at once --------------------------------------------------------------------
 
-    def take(self, delta: Delta) -> None:
-        """Take in a piece of an answer that is not streamed."""
-        for _ in self._segments.take(delta):
-            pass
-
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the answer as one message."""
         return {
-            **self._message(usage_object(generations.usage)),
-            "content": [self._block(segment) for segment in self._segments.all],
+            **self._message(usage_object(self._generations.usage)),
+            "content": [self._block(part) for part in completions[0].parts],
             **self._ending(completions[0]),
         }
 
@@ -73,7 +70,7 @@ class MessageEncoder:
     def delta(self, _index: int, delta: Delta) -> bytes | None:
         """Return the events with a piece of the answer."""
         events = b"" if self._is_started else self._start_event()
-        events += b"".join([self._event_of(change) for change in self._segments.take(delta)])
+        events += b"".join([self._event_of(change) for change in delta.changes])
         return events or None
 
     def end(self, generations: Generations) -> bytes:
@@ -89,29 +86,29 @@ class MessageEncoder:
     def _start_event(self) -> bytes:
         self._is_started = True
         self.ping = _event("ping")
-        return _event("message_start", message=self._message(usage_object(self.generations.usage)))
+        return _event("message_start", message=self._message(usage_object(self._generations.usage)))
 
-    def _event_of(self, change: Change) -> bytes:
-        segment = change.segment
-        if isinstance(change, Opened):
-            block = _empty_block(segment)
-            return _event("content_block_start", index=segment.index, content_block=block)
-        if isinstance(change, Closed):
-            stop = _event("content_block_stop", index=segment.index)
-            if segment.kind != "reasoning":
+    def _event_of(self, change: PartChange) -> bytes:
+        part = change.part
+        if isinstance(change, PartOpened):
+            block = _empty_block(part)
+            return _event("content_block_start", index=part.index, content_block=block)
+        if isinstance(change, PartClosed):
+            stop = _event("content_block_stop", index=part.index)
+            if part.kind != "reasoning":
                 return stop
-            delta = {"type": "signature_delta", "signature": _signature(segment)}
-            return _event("content_block_delta", index=segment.index, delta=delta) + stop
-        if segment.kind == "reasoning" and not self._shows_thinking:
+            delta = {"type": "signature_delta", "signature": _signature(part)}
+            return _event("content_block_delta", index=part.index, delta=delta) + stop
+        if part.kind == "reasoning" and not self._shows_thinking:
             return b""
-        delta = _piece(segment, change.piece)
-        return _event("content_block_delta", index=segment.index, delta=delta)
+        delta = _piece(part, change.text)
+        return _event("content_block_delta", index=part.index, delta=delta)
 
     # ---- parts of both ------------------------------------------------------------------------
 
     def _message(self, usage: dict[str, Any]) -> dict[str, Any]:
         return {
-            "id": self.completion_id,
+            "id": self._generations.generations[0].request_id,
             "type": "message",
             "role": "assistant",
             "model": self._model,
@@ -134,15 +131,15 @@ class MessageEncoder:
             reason, stop_sequence = "stop_sequence", completion.stop_sequence
         return {"stop_reason": reason, "stop_sequence": stop_sequence}
 
-    def _block(self, segment: Segment) -> dict[str, Any]:
-        block = _empty_block(segment)
-        if segment.kind == "text":
-            block["text"] = segment.text
-        elif segment.kind == "call":
-            block["input"] = tool_input(segment.text)
+    def _block(self, part: AnswerPart) -> dict[str, Any]:
+        block = _empty_block(part)
+        if part.kind == "text":
+            block["text"] = part.text
+        elif part.kind == "call":
+            block["input"] = tool_input(part.text)
         else:
-            block["thinking"] = segment.text if self._shows_thinking else ""
-            block["signature"] = _signature(segment)
+            block["thinking"] = part.text if self._shows_thinking else ""
+            block["signature"] = _signature(part)
         return block
 
 
@@ -159,25 +156,25 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _empty_block(segment: Segment) -> dict[str, Any]:
-    if segment.kind == "text":
+def _empty_block(part: AnswerPart) -> dict[str, Any]:
+    if part.kind == "text":
         return {"type": "text", "text": ""}
-    if segment.kind == "call":
-        return {"type": "tool_use", "id": segment.id, "name": segment.name, "input": {}}
+    if part.kind == "call":
+        return {"type": "tool_use", "id": part.id, "name": part.name, "input": {}}
     return {"type": "thinking", "thinking": "", "signature": ""}
 
 
-def _piece(segment: Segment, piece: str) -> dict[str, Any]:
-    if segment.kind == "text":
+def _piece(part: AnswerPart, piece: str) -> dict[str, Any]:
+    if part.kind == "text":
         return {"type": "text_delta", "text": piece}
-    if segment.kind == "call":
+    if part.kind == "call":
         return {"type": "input_json_delta", "partial_json": piece}
     return {"type": "thinking_delta", "thinking": piece}
 
 
-def _signature(segment: Segment) -> str:
+def _signature(part: AnswerPart) -> str:
     """Return what clients hand back with the thinking; some drop blocks that have none."""
-    return hashlib.sha256(segment.text.encode()).hexdigest()
+    return hashlib.sha256(part.text.encode()).hexdigest()
 
 
 def _event(kind: str, **members: Any) -> bytes:

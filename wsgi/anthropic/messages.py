@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from ..answering import Order, answer
 from ..body import read_object
+from ..ids import random_id
 from .encode import MessageEncoder
 from .parse import parse_count, parse_messages
 
 if TYPE_CHECKING:
     import falcon
+
+    from pyllama.generations import Generations
 
     from ..host import Host
 
@@ -26,9 +29,19 @@ class Messages:
         llm = self._host.get()
         request = parse_messages(read_object(req), llm.defaults)
         prompt = request.conversation.prompt(llm)
-        encoder = MessageEncoder(llm.info, request.params, shows_thinking=request.shows_thinking)
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder.take)
-        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+        order = Order(
+            id=random_id("msg_"),
+            wanted=[(prompt, request.params)],
+            names=request.conversation.names,
+            stream=request.stream,
+        )
+
+        def encode(generations: Generations) -> MessageEncoder:
+            return MessageEncoder(
+                llm.info, request.params, generations, shows_thinking=request.shows_thinking
+            )
+
+        answer(req, resp, llm=llm, order=order, encode=encode)
 
 
 class TokenCount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 from ..conversation import Conversation
 from ..fields import FieldReader
@@ -28,6 +28,7 @@ _SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
 _NAMES = {
     "json_schema": "output_config.format.schema",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "prompt": "messages",
     "reasoning_budget": "thinking.budget_tokens",
     "reasoning_effort": "output_config.effort",
     "stop": "stop_sequences",
@@ -51,7 +52,7 @@ def parse_messages(body: Mapping[str, Any], defaults: GenerationParams) -> Messa
     options = {name: _whole(name, fields[name]) for name in _SAMPLING if name in fields}
     if "stop_sequences" in fields:
         options["stop"] = fields["stop_sequences"]
-    with renamed(_NAMES):
+    with caller_names(_NAMES):
         params = defaults.with_options(**options)
     return MessagesRequest(
         conversation=_conversation(fields),

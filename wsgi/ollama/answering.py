@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..answering import Order, answer
+from ..ids import random_id
 from .encode import NDJSON, QUEUE_S, loaded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import falcon
 
     from pyllama import Llama, Prompt
+    from pyllama.generations import Generations
 
     from .encode import AnswerEncoder, Write
     from .parse import Asked
@@ -25,16 +29,17 @@ def generate(
     llm: Llama,
     asked: Asked,
     prompt: Prompt,
-    encoder: AnswerEncoder,
+    encode: Callable[[Generations], AnswerEncoder],
 ) -> None:
     """Start the generation and make it the response; the last thing in a responder."""
     order = Order(
+        id=random_id("ollama-"),
         wanted=[(prompt, asked.params)],
+        names=asked.names,
         stream=asked.stream,
-        fold=encoder.take,
         ping_s=QUEUE_S,
     )
-    encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+    answer(req, resp, llm=llm, order=order, encode=encode)
 
 
 def say_loaded(resp: falcon.Response, *, llm: Llama, asked: Asked, write: Write) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import falcon
 
+    from pyllama.generations import Generations
+
     from ..host import Host
 
 
@@ -35,5 +37,8 @@ class OllamaChat:
             say_loaded(resp, llm=llm, asked=request, write=message)
             return
         prompt = request.conversation.prompt(llm)
-        encoder = AnswerEncoder(llm, request, message)
-        generate(req, resp, llm=llm, asked=request, prompt=prompt, encoder=encoder)
+
+        def encode(generations: Generations) -> AnswerEncoder:
+            return AnswerEncoder(llm, request, message, generations)
+
+        generate(req, resp, llm=llm, asked=request, prompt=prompt, encode=encode)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pyllama.openai_logprobs import ChatLogprobs
+from pyllama.results import PartClosed, PartGrown
 
-from ..ids import random_id
 from ..partial import tool_input
-from ..segments import Closed, Grown, Segments
 from .errors import ollama_error
 
 if TYPE_CHECKING:
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
     from pyllama import Completion, Delta, Llama, TokenLogprobs
     from pyllama.generations import Generations
+    from pyllama.results import AnswerPart, PartChange
 
     from ..errors import ErrorInfo
-    from ..segments import Change, Segment
     from .parse import Asked
 
     Write = Callable[..., dict[str, Any]]
@@ -61,12 +60,13 @@ def loaded(llm: Llama, write: Write) -> dict[str, Any]:
 
 
 class AnswerEncoder:
-    """Encodes one answer, whole or streamed; both are made of the same segments.
+    """Encodes one answer, whole or streamed; both are made of the same parts.
 
     Args:
         llm: the model that answers.
         asked: what the request asks of the answer's form.
         write: :func:`response` or :func:`message`.
+        generations: the answer in the making.
         ending: returns what else is told at the end.
     """
 
@@ -77,45 +77,36 @@ class AnswerEncoder:
         llm: Llama,
         asked: Asked,
         write: Write,
+        generations: Generations,
         ending: Callable[[Generations], Mapping[str, Any]] = lambda _: {},
     ) -> None:
-        self.completion_id = random_id("ollama-")
-        self.generations: Generations
-        """The answer in the making; to be set before a stream is read."""
+        self._generations = generations
         self._llm = llm
         self._shows_thinking = asked.shows_thinking
         self._logprobs = None if asked.params.logprobs is None else ChatLogprobs(llm.piece)
         self._write = write
         self._ending = ending
-        self._segments = Segments()
         self._n_calls = 0
 
     # ---- an answer at once --------------------------------------------------------------------
 
-    def take(self, delta: Delta) -> None:
-        """Take in a piece of an answer that is not streamed."""
-        for _ in self._segments.take(delta):
-            pass
-
-    def whole(self, _completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the answer as one object."""
-        segments = self._segments.all
-        thoughts = [segment.text for segment in segments if segment.kind == "reasoning"]
-        calls = [self._call(segment) for segment in segments if segment.kind == "call"]
+        (completion,) = completions
         members = self._write(
-            "".join(segment.text for segment in segments if segment.kind == "text"),
-            "".join(thoughts) if self._shows_thinking else "",
-            calls,
+            completion.text,
+            completion.reasoning if self._shows_thinking else "",
+            [self._call(part) for part in completion.parts if part.kind == "call"],
         )
-        logprobs = [item for segment in segments for item in segment.logprobs]
-        return {**self._last(members, generations), **self._told(logprobs)}
+        logprobs = [item for part in completion.parts for item in part.logprobs]
+        return {**self._last(members), **self._told(logprobs)}
 
     # ---- a stream -----------------------------------------------------------------------------
 
     @property
     def ping(self) -> bytes | None:
         """A line with the place in the queue; nothing once the request has a slot."""
-        place = self.generations.queue_place
+        place = self._generations.queue_place
         if place is None:
             return None
         queue = {"queue_position": place.position, "queue_pending": place.n_waiting}
@@ -127,11 +118,11 @@ class AnswerEncoder:
 
     def delta(self, _index: int, delta: Delta) -> bytes | None:
         """Return the lines with a piece of the answer."""
-        return b"".join([self._line(change) for change in self._segments.take(delta)]) or None
+        return b"".join([self._line(change) for change in delta.changes]) or None
 
-    def end(self, generations: Generations) -> bytes:
+    def end(self, _generations: Generations) -> bytes:
         """Return the line with the figures."""
-        return orjson.dumps(self._last(self._write(""), generations)) + b"\n"
+        return orjson.dumps(self._last(self._write(""))) + b"\n"
 
     def error(self, info: ErrorInfo) -> bytes:
         """Return the line that ends a stream which failed."""
@@ -139,22 +130,23 @@ class AnswerEncoder:
 
     # ---- parts of both ------------------------------------------------------------------------
 
-    def _line(self, change: Change) -> bytes:
+    def _line(self, change: PartChange) -> bytes:
         """Return the line that tells of a change; empty where it is told by another."""
-        segment = change.segment
-        if isinstance(change, Closed) and segment.kind == "call":
+        part = change.part
+        if isinstance(change, PartClosed) and part.kind == "call":
             # Arguments are an object here, so a call is told when it is whole.
-            return self._piece(self._write("", "", [self._call(segment)]))
-        if not isinstance(change, Grown) or segment.kind == "call":
+            return self._piece(self._write("", "", [self._call(part)]))
+        if not isinstance(change, PartGrown) or part.kind == "call":
             return b""
-        if segment.kind == "text":
-            return self._piece({**self._write(change.piece), **self._told(change.logprobs)})
-        return self._piece(self._write("", change.piece)) if self._shows_thinking else b""
+        if part.kind == "text":
+            return self._piece({**self._write(change.text), **self._told(change.logprobs)})
+        return self._piece(self._write("", change.text)) if self._shows_thinking else b""
 
     def _piece(self, members: Mapping[str, Any]) -> bytes:
         return orjson.dumps({**_head(self._llm), **members, "done": False}) + b"\n"
 
-    def _last(self, members: Mapping[str, Any], generations: Generations) -> dict[str, Any]:
+    def _last(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        generations = self._generations
         return {
             **_head(self._llm),
             **members,
@@ -169,12 +161,12 @@ class AnswerEncoder:
             return {}
         return {"logprobs": self._logprobs.write(logprobs)["content"]}
 
-    def _call(self, segment: Segment) -> dict[str, Any]:
+    def _call(self, part: AnswerPart) -> dict[str, Any]:
         index = self._n_calls
         self._n_calls += 1
-        arguments = tool_input(segment.text)
-        function = {"index": index, "name": segment.name, "arguments": arguments}
-        return {"id": segment.id, "function": function}
+        arguments = tool_input(part.text)
+        function = {"index": index, "name": part.name, "arguments": arguments}
+        return {"id": part.id, "function": function}
 
 
 def figures(generations: Generations) -> dict[str, Any]:

@@ -38,5 +38,7 @@ class Generate:
                 return {}
             return {"context": [*prompt.tokens, *generations.generations[0].tokens]}
 
-        encoder = AnswerEncoder(llm, request, response, context)
-        generate(req, resp, llm=llm, asked=request, prompt=prompt, encoder=encoder)
+        def encode(generations: Generations) -> AnswerEncoder:
+            return AnswerEncoder(llm, request, response, generations, context)
+
+        generate(req, resp, llm=llm, asked=request, prompt=prompt, encode=encode)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 from ..fields import FieldReader, whole
 from ..parts import base64_url, picture_part, text_part
@@ -44,6 +44,11 @@ class Asked:
     """What holds the answer to its form, by the names of ``Llama.text_prompt``."""
     reasoning: Mapping[str, Any]
     """What is said of thinking, by the names of ``Llama.chat_prompt``."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """From paths in what is made of the body to paths in the body, where they are others."""
+        return {}
 
 
 def read(reader: FieldReader, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +109,7 @@ def _form(wanted: Any) -> dict[str, Any]:
 
 
 def _params(fields: Mapping[str, Any], llm: Llama) -> GenerationParams:
-    with renamed(_NAMES):
+    with caller_names(_NAMES):
         options = OPTION_FIELDS.read(fields.get("options", {}))
         _check_room(options.get("num_ctx", 0), llm.n_ctx)
         wanted = {name: whole(options[name]) for name in options.keys() - _OTHERS}

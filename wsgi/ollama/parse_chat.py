@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), ())
 
-_NAMES = {"json_schema": "format", "reasoning_effort": "think"}
+_NAMES = {"json_schema": "format", "prompt": "messages", "reasoning_effort": "think"}
 # What a chat template calls these members.
 _MEMBERS = {
     "thinking": "reasoning_content",
@@ -37,6 +37,11 @@ class ChatRequest(Asked):
     """A checked body of a chat."""
 
     conversation: Conversation
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """From paths in the conversation to paths in the body."""
+        return self.conversation.names
 
 
 def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 
 from ..fields import FieldReader
 from ..parts import content_of, names_of
@@ -46,7 +46,7 @@ class GenerateRequest(Asked):
             InvalidRequest: it cannot be made; ``param`` is the caller's own field.
         """
         messages, names = self._messages()
-        with renamed(_NAMES | names):
+        with caller_names(_NAMES | names):
             if self.template:
                 words = {"System": self.system, "Prompt": self.text, "Suffix": self.suffix}
                 turn = llm.text_prompt(render(self.template, words), **self.form)
@@ -82,7 +82,7 @@ class GenerateRequest(Asked):
     def _after_context(self, turn: Prompt, llm: Llama) -> Prompt:
         if not self.context:
             return turn
-        with renamed({"prompt": "context"}):
+        with caller_names({"prompt": "context"}):
             before = llm.text_prompt(self.context)
         return replace(turn, tokens=(*before.tokens, *turn.tokens))
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from ..answering import Order, answer
 from ..body import read_object
+from ..ids import random_id
 from .encode_chat import ChatEncoder
 from .parse import seeded
 from .parse_chat import parse_chat
 
 if TYPE_CHECKING:
     import falcon
+
+    from pyllama.generations import Generations
 
     from ..host import Host
 
@@ -27,13 +30,18 @@ class ChatCompletions:
         llm = self._host.get()
         request = parse_chat(read_object(req), llm)
         prompt = request.prompt(llm)
-        encoder = ChatEncoder(llm, request)
         order = Order(
+            id=random_id("chatcmpl-"),
             wanted=[(prompt, params) for params in seeded(request.params, request.n)],
+            names=request.names,
             stream=request.stream,
             ping_s=request.ping_s,
         )
-        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+
+        def encode(generations: Generations) -> ChatEncoder:
+            return ChatEncoder(llm, request, generations)
+
+        answer(req, resp, llm=llm, order=order, encode=encode)
 
     def on_post_input_tokens(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count the tokens of the prompt; nothing is generated."""

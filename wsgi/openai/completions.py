@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from ..answering import Order, answer
 from ..body import read_object
+from ..ids import random_id
 from .encode_completion import CompletionEncoder
 from .parse import seeded
 from .parse_completion import parse_completion
 
 if TYPE_CHECKING:
     import falcon
+
+    from pyllama.generations import Generations
 
     from ..host import Host
 
@@ -27,11 +30,16 @@ class Completions:
         llm = self._host.get()
         request = parse_completion(read_object(req), llm)
         prompts = request.make_prompts(llm)
-        encoder = CompletionEncoder(llm, request, prompts)
         variants = seeded(request.params, request.best_of)
         order = Order(
+            id=random_id("cmpl-"),
             wanted=[(prompt, params) for prompt in prompts for params in variants],
+            names=request.names,
             stream=request.stream,
             ping_s=request.ping_s,
         )
-        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+
+        def encode(generations: Generations) -> CompletionEncoder:
+            return CompletionEncoder(llm, request, prompts, generations)
+
+        answer(req, resp, llm=llm, order=order, encode=encode)

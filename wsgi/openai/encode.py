@@ -11,31 +11,20 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import pyllama
+from pyllama.openai_objects import usage_object
 
 from ..errors import openai_error
-from ..ids import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama import Llama
     from pyllama.generations import Generations
-    from pyllama.results import Usage
 
     from ..errors import ErrorInfo
     from .parse import GenerationFields
 
 SYSTEM_FINGERPRINT = f"b{pyllama.__version__}"
-
-
-def usage_object(usage: Usage) -> dict[str, Any]:
-    """Return OpenAI's ``usage``."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
 
 
 class OpenAIEncoder:
@@ -44,7 +33,7 @@ class OpenAIEncoder:
     Args:
         llm: the model that answers.
         fields: what the request asks of the answer's form.
-        prefix: what the answer's id begins with.
+        generations: the answers in the making.
         whole_kind: the ``object`` of an answer that is not streamed.
         chunk_kind: the ``object`` of a stream's chunks.
     """
@@ -56,19 +45,17 @@ class OpenAIEncoder:
         self,
         llm: Llama,
         fields: GenerationFields,
+        generations: Generations,
         *,
-        prefix: str,
         whole_kind: str,
         chunk_kind: str,
     ) -> None:
-        self.completion_id = random_id(f"{prefix}-")
-        self.generations: Generations | None = None
-        """The answers in the making; to be set before a stream is read."""
+        self._generations = generations
         self._fields = fields
         # The choice that ended last: if no other follows, its chunk has the timings.
         self._ended: dict[str, Any] | None = None
         self._head = {
-            "id": self.completion_id,
+            "id": generations.generations[0].request_id,
             "object": whole_kind,
             "created": int(time.time()),
             "model": llm.info.id,
@@ -81,26 +68,26 @@ class OpenAIEncoder:
         """Return the event that ends a stream which failed; no ``[DONE]`` follows it."""
         return b"data: " + orjson.dumps(openai_error(info)) + b"\n\n"
 
-    def end(self, generations: Generations) -> bytes:
+    def end(self, _generations: Generations) -> bytes:
         """Return the chunk with the last reason, the one with the usage if asked, and the mark.
 
         A chunk without choices has a usage: clients take the first choice of every other one.
         """
         choices = [] if self._ended is None else [self._ended]
-        timings = generations.timings.as_dict()
+        timings = self._generations.timings.as_dict()
         if self._fields.include_usage:
-            usage = usage_object(generations.usage)
+            usage = usage_object(self._generations.usage)
             last = self._chunk(*choices) + self._chunk(usage=usage, timings=timings)
         else:
             last = self._chunk(*choices, timings=timings)
         return last + b"data: [DONE]\n\n"
 
-    def _object(self, choices: list[dict[str, Any]], generations: Generations) -> dict[str, Any]:
+    def _object(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             **self._head,
             "choices": choices,
-            "usage": usage_object(generations.usage),
-            "timings": generations.timings.as_dict(),
+            "usage": usage_object(self._generations.usage),
+            "timings": self._generations.timings.as_dict(),
         }
 
     def _chunk(self, *choices: dict[str, Any], **extra: Any) -> bytes:
@@ -112,8 +99,8 @@ class OpenAIEncoder:
     ) -> bytes | None:
         """Return a chunk for each choice, but keep the one that ends an answer."""
         extra: dict[str, Any] = {}
-        if self._fields.timings_per_token and self.generations is not None and choices:
-            answer = self.generations.generations[choices[0]["index"]]
+        if self._fields.timings_per_token and choices:
+            answer = self._generations.generations[choices[0]["index"]]
             extra["timings"] = answer.timings.as_dict()
         data = b"".join([self._chunk(choice, **extra) for choice in choices])
         if ended is not None:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyllama.openai_logprobs import ChatLogprobs
+from pyllama.openai_objects import (
+    call_object,
+    call_piece,
+    chat_choice,
+    chunk_choice,
+    message_object,
+    text_pieces,
+)
 
 from ..free_form import free_form_input
 from .encode import OpenAIEncoder
@@ -25,13 +33,14 @@ class ChatEncoder(OpenAIEncoder):
     Args:
         llm: the model that answers.
         fields: what the request asks of the answer's form.
+        generations: the answers in the making.
     """
 
-    def __init__(self, llm: Llama, fields: ChatRequest) -> None:
+    def __init__(self, llm: Llama, fields: ChatRequest, generations: Generations) -> None:
         super().__init__(
             llm,
             fields,
-            prefix="chatcmpl",
+            generations,
             whole_kind="chat.completion",
             chunk_kind="chat.completion.chunk",
         )
@@ -41,31 +50,31 @@ class ChatEncoder(OpenAIEncoder):
         self._held: dict[tuple[int, int], list[ToolCallDelta]] = {}
         self._logprobs = None if fields.logprobs is None else ChatLogprobs(llm.piece)
 
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the answers as one object."""
         choices = [
-            {
-                "index": index,
-                "message": self._message(completion),
-                "logprobs": self._logprobs and self._logprobs.write(completion.logprobs),
-                "finish_reason": completion.finish_reason,
-            }
+            chat_choice(
+                index,
+                message_object(completion, self._call),
+                self._logprobs and self._logprobs.write(completion.logprobs),
+                completion.finish_reason,
+            )
             for index, completion in enumerate(completions)
         ]
-        return self._object(choices, generations)
+        return self._object(choices)
 
     def begin(self) -> bytes:
         """Return the chunk that says who speaks; sent at once, so that headers are too."""
         opening = {"role": "assistant", "content": None}
-        return self._chunk(*(_choice(index, opening) for index in range(self._fields.n)))
+        return self._chunk(*(chunk_choice(index, opening) for index in range(self._fields.n)))
 
     def delta(self, index: int, delta: Delta) -> bytes | None:
         """Return the chunks with a piece of an answer.
 
         Each has one thing only: clients look for the first that they know.
         """
-        choices = [_choice(index, piece) for piece in self._pieces(index, delta)]
-        ended = _choice(index, {}, delta.finish_reason) if delta.finish_reason else None
+        choices = [chunk_choice(index, piece) for piece in self._pieces(index, delta)]
+        ended = chunk_choice(index, {}, delta.finish_reason) if delta.finish_reason else None
         if self._logprobs is not None and delta.logprobs:
             # The first of the chunks has those of all tokens.
             first = choices[0] if choices else ended
@@ -73,39 +82,19 @@ class ChatEncoder(OpenAIEncoder):
                 first["logprobs"] = self._logprobs.write(delta.logprobs)
         return self._chunks(choices, ended)
 
-    def _message(self, completion: Completion) -> dict[str, Any]:
-        calls = [self._call(call) for call in completion.tool_calls]
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": completion.text or (None if calls else ""),
-        }
-        if completion.reasoning:
-            message["reasoning_content"] = completion.reasoning
-        if calls:
-            message["tool_calls"] = calls
-        return message
-
     def _call(self, call: ToolCall) -> dict[str, Any]:
         if call.name in self._custom:
             return _custom_call(call.id, call.name, call.arguments)
-        return {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
+        return call_object(call)
 
     def _pieces(self, answer: int, delta: Delta) -> list[dict[str, Any]]:
-        pieces: list[dict[str, Any]] = []
-        if delta.reasoning:
-            pieces.append({"reasoning_content": delta.reasoning})
-        if delta.text:
-            pieces.append({"content": delta.text})
+        pieces: list[dict[str, Any]] = [{name: text} for name, text in text_pieces(delta).items()]
         for call in delta.tool_calls:
             place = (answer, call.index)
             if place in self._held or call.name in self._custom:
                 self._held.setdefault(place, []).append(call)
             else:
-                pieces.append({"tool_calls": [_call_piece(call)]})
+                pieces.append({"tool_calls": [call_piece(call)]})
         if delta.finish_reason is not None:
             for place in [place for place in self._held if place[0] == answer]:
                 first, *rest = self._held.pop(place)
@@ -118,18 +107,3 @@ class ChatEncoder(OpenAIEncoder):
 def _custom_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     custom = {"name": name, "input": free_form_input(arguments)}
     return {"id": call_id, "type": "custom", "custom": custom}
-
-
-def _call_piece(call: ToolCallDelta) -> dict[str, Any]:
-    if not call.id:
-        return {"index": call.index, "function": {"arguments": call.arguments}}
-    return {
-        "index": call.index,
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    }
-
-
-def _choice(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-    return {"index": index, "delta": delta, "finish_reason": finish_reason}

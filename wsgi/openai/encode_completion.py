@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pyllama.openai_logprobs import TextLogprobs, joined
+from pyllama.openai_objects import text_choice
 
 from .encode import OpenAIEncoder
 
@@ -26,13 +27,20 @@ class CompletionEncoder(OpenAIEncoder):
         llm: the model that answers.
         request: what is asked for.
         prompts: the request's prompts; each has ``best_of`` answers, one after the other.
+        generations: the answers in the making.
     """
 
-    def __init__(self, llm: Llama, request: CompletionRequest, prompts: Sequence[Prompt]) -> None:
+    def __init__(
+        self,
+        llm: Llama,
+        request: CompletionRequest,
+        prompts: Sequence[Prompt],
+        generations: Generations,
+    ) -> None:
         super().__init__(
             llm,
             request,
-            prefix="cmpl",
+            generations,
             whole_kind="text_completion",
             chunk_kind="text_completion",
         )
@@ -43,7 +51,7 @@ class CompletionEncoder(OpenAIEncoder):
         self._logprobs = [TextLogprobs(llm.piece) for _ in range(n_answers)]
         self._begun: set[int] = set()
 
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the best answers to each prompt, in the order of the prompts."""
         n, best_of = self._request.n, self._request.best_of
         choices = []
@@ -54,7 +62,7 @@ class CompletionEncoder(OpenAIEncoder):
             choices += [self._whole_choice(place, completions[place]) for place in places[:n]]
         for index, choice in enumerate(choices):
             choice["index"] = index
-        return self._object(choices, generations)
+        return self._object(choices)
 
     def begin(self) -> None:
         """Return nothing: the first chunk has text."""
@@ -68,23 +76,23 @@ class CompletionEncoder(OpenAIEncoder):
         reason = delta.finish_reason
         logprobs = self._write(index, delta.logprobs) if delta.logprobs else None
         if delta.text:
-            choices.append(_choice(index, delta.text, logprobs))
+            choices.append(text_choice(index, delta.text, logprobs))
             logprobs = None
-        return self._chunks(choices, _choice(index, "", logprobs, reason) if reason else None)
+        return self._chunks(choices, text_choice(index, "", logprobs, reason) if reason else None)
 
     def _whole_choice(self, place: int, completion: Completion) -> dict[str, Any]:
         text, before = self._echo(place, completion.prompt_logprobs)
         logprobs = self._write(place, completion.logprobs)
         if before is not None and logprobs is not None:
             logprobs = joined(before, logprobs)
-        return _choice(place, text + completion.text, logprobs, completion.finish_reason)
+        return text_choice(place, text + completion.text, logprobs, completion.finish_reason)
 
     def _opening(self, index: int) -> list[dict[str, Any]]:
         """Return the chunk with the prompt, where the answer begins with it."""
         if self._echoes is None:
             return []
-        parts = () if self.generations is None else self.generations.generations
-        return [_choice(index, *self._echo(index, parts[index].prompt_logprobs if parts else ()))]
+        answer = self._generations.generations[index]
+        return [text_choice(index, *self._echo(index, answer.prompt_logprobs))]
 
     def _echo(
         self, place: int, logprobs: Sequence[TokenLogprobs]
@@ -114,9 +122,3 @@ def _mean_logprob(completion: Completion) -> float:
     logprobs = [item.logprob for item in completion.logprobs]
     # An answer that ended at once is never the best.
     return sum(logprobs) / len(logprobs) if logprobs else -math.inf
-
-
-def _choice(
-    index: int, text: str, logprobs: dict[str, Any] | None, finish_reason: str | None = None
-) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.field_names import caller_names, one_of, spelled
 from pyllama.params import GenerationParams
 
 from ..fields import whole
@@ -14,7 +15,7 @@ from ..streaming import PING_S
 from .logit_bias import read_logit_bias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pyllama import Llama
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _READ_APART = {"logit_bias", "logprobs", "prompt_logprobs"}
 _OPTIONS = frozenset(GenerationParams.names()) - _READ_APART
 
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+_SPELLINGS = {"max_tokens": ("max_tokens", "max_completion_tokens", "n_predict")}
 _COUNTS = ("n", "n_cmpl")
 
 # The seed above asks llama.cpp to draw one.
@@ -34,6 +35,8 @@ class GenerationFields:
     """What both routes share."""
 
     params: GenerationParams
+    names: Mapping[str, str]
+    """From paths in what is made of the body to paths in the body."""
     n: int
     """Answers to each prompt."""
     logprobs: int | None
@@ -56,17 +59,19 @@ def generation_fields(
     Raises:
         InvalidRequest: a value is none that can be honoured.
     """
-    options = {name: whole(fields[name]) for name in fields.keys() & _OPTIONS}
-    max_tokens = one_of(fields, _TOKEN_LIMITS)
-    if max_tokens is not None:
-        options["max_tokens"] = whole(max_tokens)
+    given, names = spelled(fields, _SPELLINGS)
+    given |= {name: fields[name] for name in (fields.keys() & _OPTIONS) - given.keys()}
+    options = {name: whole(value) for name, value in given.items()}
     if fields.get("logit_bias"):
         options["logit_bias"] = read_logit_bias(fields["logit_bias"], llm)
     if logprobs is not None:
         options["logprobs"] = logprobs
+    with caller_names(names):
+        params = llm.defaults.with_options(**options)
     ping_s = fields.get("sse_ping_interval", PING_S)
     return {
-        "params": llm.defaults.with_options(**options),
+        "params": params,
+        "names": names,
         "n": int(one_of(fields, _COUNTS) or 1),
         "logprobs": logprobs,
         "stream": fields.get("stream", False),
@@ -96,21 +101,3 @@ def seeded(params: GenerationParams, n: int) -> list[GenerationParams]:
     if seed < 0 or n == 1:
         return [params] * n
     return [params.with_options(seed=(seed + i) % _N_SEEDS) for i in range(n)]
-
-
-def one_of(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the value that a body has under one of several names for the same thing, or None.
-
-    Raises:
-        InvalidRequest: two names have different values.
-    """
-    given = [name for name in names if name in fields]
-    if not given:
-        return None
-    value = fields[given[0]]
-    if any(fields[name] != value for name in given):
-        raise InvalidRequest(
-            f"{' and '.join(given)} mean the same and have different values; send one of them",
-            param=given[0],
-        )
-    return value

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
-from pyllama.field_names import renamed
-from pyllama.structured import ResponseForm
+from pyllama.field_names import caller_names, one_of, spelled
+from pyllama.structured import ResponseForm, with_form
 
 from ..fields import FieldReader
 from ..validation import Schema
 from .messages import read_messages
-from .parse import GenerationFields, constraint_options, generation_fields, one_of
+from .parse import GenerationFields, constraint_options, generation_fields
 from .refusals import CHAT_REFUSALS
 from .tools import ChatTools, read_tools
 
@@ -32,7 +32,16 @@ _AS_THEY_ARE = (
     "reasoning_format",
 )
 
-_BUDGETS = ("reasoning_budget_tokens", "thinking_budget_tokens")
+# And those that it takes by another.
+_SPELLINGS = {
+    "enable_thinking": ("thinking.type", "enable_thinking", "think"),
+    "reasoning_budget": (
+        "reasoning_budget_tokens",
+        "thinking_budget_tokens",
+        "thinking.budget_tokens",
+    ),
+    "template_kwargs": ("chat_template_kwargs",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +51,6 @@ class ChatRequest(GenerationFields):
     messages: list[dict[str, Any]]
     options: Mapping[str, Any]
     """What ``Llama.chat_prompt`` is told beside the messages, by its own names."""
-    schema_field: str
-    """The field that has the JSON Schema of the answer, where there is one."""
     tools: ChatTools
 
     def prompt(self, llm: Llama) -> Prompt:
@@ -52,46 +59,41 @@ class ChatRequest(GenerationFields):
         Raises:
             InvalidRequest: it cannot be rendered, or the answer cannot be held to its form.
         """
-        names = {"json_schema": self.schema_field, "template_kwargs": "chat_template_kwargs"}
-        with renamed({**self.tools.names, **names}):
+        with caller_names(self.names):
             return llm.chat_prompt(self.messages, **self.options)
 
 
 def parse_chat(body: Mapping[str, Any], llm: Llama) -> ChatRequest:
     """Check a body; raises :class:`InvalidRequest` with the path of the field."""
     fields = CHAT_FIELDS.read(body)
-    schema_field, options = _form(fields)
+    form, form_names = with_form(
+        constraint_options(fields), ResponseForm.of(fields.get("response_format"))
+    )
     tools = read_tools(fields)
-    options.update(tools.options)
-    options.update({name: fields[name] for name in _AS_THEY_ARE if name in fields})
-    options.update(_thinking(fields))
-    if "chat_template_kwargs" in fields:
-        options["template_kwargs"] = fields["chat_template_kwargs"]
+    given, names = spelled({**fields, **_thinking(fields)}, _SPELLINGS)
+    if "reasoning_budget" in given:
+        given["reasoning_budget"] = int(given["reasoning_budget"])
+    given |= {name: fields[name] for name in _AS_THEY_ARE if name in fields}
+    messages = read_messages(fields["messages"])
+    shared = generation_fields(fields, llm, _logprobs(fields))
+    shared["names"] |= {"prompt": "messages", **names, **form_names, **tools.names}
     return ChatRequest(
-        messages=read_messages(fields["messages"]),
-        options=options,
-        schema_field=schema_field,
+        messages=messages,
+        options={**form, **tools.options, **given},
         tools=tools,
-        **generation_fields(fields, llm, _logprobs(fields)),
+        **shared,
     )
 
 
 def _thinking(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the model is to think, and for how long, by the library's names."""
-    told = dict(fields)
-    thinking = fields.get("thinking", {})
-    if thinking:
+    """Return what the object ``thinking`` says, by the paths of its members."""
+    thinking = fields.get("thinking") or {}
+    told: dict[str, Any] = {}
+    if "type" in thinking:
         told["thinking.type"] = thinking["type"] != "disabled"
     if thinking.get("budget_tokens") is not None:
         told["thinking.budget_tokens"] = thinking["budget_tokens"]
-    options: dict[str, Any] = {}
-    is_enabled = one_of(told, ("thinking.type", "enable_thinking", "think"))
-    if is_enabled is not None:
-        options["enable_thinking"] = is_enabled
-    budget = one_of(told, (*_BUDGETS, "thinking.budget_tokens"))
-    if budget is not None:
-        options["reasoning_budget"] = int(budget)
-    return options
+    return told
 
 
 def _logprobs(fields: Mapping[str, Any]) -> int | None:
@@ -101,17 +103,3 @@ def _logprobs(fields: Mapping[str, Any]) -> int | None:
     if n_top > 0:
         raise InvalidRequest("top_logprobs needs logprobs; set it to true", param="top_logprobs")
     return None
-
-
-def _form(fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return where the schema of the answer stands, and what holds the answer to its form."""
-    options = constraint_options(fields)
-    form = ResponseForm.of(fields.get("response_format"))
-    if form is None:
-        return "json_schema", options
-    if options:
-        name = next(iter(options))
-        raise InvalidRequest(
-            f"{name} and response_format exclude each other; send one of them", param=name
-        )
-    return form.path, {"json_schema": form.schema}

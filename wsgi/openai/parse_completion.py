@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
+from pyllama.field_names import one_of
 
 from ..fields import FieldReader
 from ..validation import Schema
-from .parse import GenerationFields, constraint_options, generation_fields, one_of
+from .parse import GenerationFields, constraint_options, generation_fields
 from .refusals import COMPLETION_REFUSALS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names
 from pyllama.interruption import checkpoint
 
 from ..conversation import Conversation
@@ -31,6 +31,7 @@ INPUT_TOKENS_FIELDS = FieldReader(Schema(__package__, "input_tokens.json"), PROM
 _NAMES = {
     "json_schema": "text.format.schema",
     "max_tokens": "max_output_tokens",
+    "prompt": "input",
     "reasoning_effort": "reasoning.effort",
 }
 _SAMPLING = ("temperature", "top_p")
@@ -70,7 +71,7 @@ def parse_responses(
     n_top = int(fields.get("top_logprobs", 0))
     if n_top or "message.output_text.logprobs" in fields.get("include", ()):
         options["logprobs"] = n_top
-    with renamed(_NAMES):
+    with caller_names(_NAMES):
         params = defaults.with_options(**options)
     items, conversation, tools = _conversation(fields, store)
     repeated = _repeated(fields, params)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..answering import Order, answer
 from ..body import read_object
+from ..ids import random_id
 from .encode import ResponseEncoder
 from .parse import parse_input_tokens, parse_responses
 from .store import ResponseStore, Stored
 
 if TYPE_CHECKING:
     import falcon
+
+    from pyllama.generations import Generations
 
     from ..host import Host
     from .parse import ResponsesRequest
@@ -29,14 +32,23 @@ class Responses:
         llm = self._host.get()
         request = parse_responses(read_object(req), llm.defaults, self._store)
         prompt = request.conversation.prompt(llm)
-        encoder = ResponseEncoder(
-            llm,
-            request.repeated,
-            tools=request.tools,
-            keep=lambda response: self._keep(request, response),
+        order = Order(
+            id=random_id("resp_"),
+            wanted=[(prompt, request.params)],
+            names=request.conversation.names,
+            stream=request.stream,
         )
-        order = Order(wanted=[(prompt, request.params)], stream=request.stream, fold=encoder.take)
-        answer(req, resp, llm=llm, order=order, encoder=encoder)
+
+        def encode(generations: Generations) -> ResponseEncoder:
+            return ResponseEncoder(
+                llm,
+                request.repeated,
+                generations,
+                tools=request.tools,
+                keep=lambda response: self._keep(request, response),
+            )
+
+        answer(req, resp, llm=llm, order=order, encode=encode)
 
     def on_post_count(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count the tokens of the prompt; nothing is generated."""

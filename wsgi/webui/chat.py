@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..answering import Order, answer
+from ..ids import random_id
 from .encode import QUEUE_S, WebChatEncoder
 from .parse import parse_chat
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import falcon
+
+    from pyllama.generations import Generations
 
     from ..host import Host
     from .sessions import SessionStore
@@ -38,13 +41,20 @@ class WebChat:
         request = parse_chat(body, llm, self._uploads)
         self._sessions.check(request.session_id)
         prompt = request.conversation.prompt(llm)
-        encoder = WebChatEncoder(
-            llm.info.id, request.session_id, shows_thinking=request.shows_thinking
-        )
         order = Order(
+            id=random_id("msg_"),
             wanted=[(prompt, request.params)],
+            names=request.conversation.names,
             stream=request.stream,
-            fold=encoder.take,
             ping_s=QUEUE_S,
         )
-        encoder.generations = answer(req, resp, llm=llm, order=order, encoder=encoder)
+
+        def encode(generations: Generations) -> WebChatEncoder:
+            return WebChatEncoder(
+                llm.info.id,
+                request.session_id,
+                generations,
+                shows_thinking=request.shows_thinking,
+            )
+
+        answer(req, resp, llm=llm, order=order, encode=encode)

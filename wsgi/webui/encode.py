@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..ids import random_id
+from pyllama.results import PartClosed, PartGrown
+
 from ..partial import tool_input
-from ..segments import Closed, Grown, Segment, Segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyllama.generations import Generations
-    from pyllama.results import Completion, Delta
+    from pyllama.results import AnswerPart, Completion, Delta, PartChange
 
     from ..errors import ErrorInfo
-    from ..segments import Change
 
 QUEUE_S = 1.0
 """Seconds of silence after which a request that waits tells its place."""
@@ -29,38 +28,32 @@ class WebChatEncoder:
     Args:
         model: the model's name.
         session_id: the session that asks.
+        generations: the answer in the making.
         shows_thinking: whether the reasoning is told.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, model: str, session_id: str, *, shows_thinking: bool) -> None:
-        self.completion_id = random_id("msg_")
-        self.generations: Generations
-        """The answer in the making; to be set before a stream is read."""
+    def __init__(
+        self, model: str, session_id: str, generations: Generations, *, shows_thinking: bool
+    ) -> None:
+        self._generations = generations
         self._head = {
-            "messageId": self.completion_id,
+            "messageId": generations.generations[0].request_id,
             "model": model,
             "sessionId": session_id,
         }
         self._shows_thinking = shows_thinking
-        self._segments = Segments()
 
-    def take(self, delta: Delta) -> None:
-        """Take in a piece of an answer that is not streamed."""
-        for _ in self._segments.take(delta):
-            pass
-
-    def whole(self, completions: Sequence[Completion], generations: Generations) -> dict[str, Any]:
+    def whole(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """Return the answer and its figures as one object."""
-        parts = self._segments.all
-        thinking = _text(parts, "reasoning") if self._shows_thinking else ""
+        (completion,) = completions
         return {
             "role": "assistant",
-            "content": _text(parts, "text"),
-            "thinking": thinking,
-            "tool_calls": [_call(part) for part in parts if part.kind == "call"],
-            **self._done(generations, finish_reason=completions[0].finish_reason),
+            "content": completion.text,
+            "thinking": completion.reasoning if self._shows_thinking else "",
+            "tool_calls": [_call(part) for part in completion.parts if part.kind == "call"],
+            **self._done(finish_reason=completion.finish_reason),
         }
 
     @property
@@ -74,13 +67,13 @@ class WebChatEncoder:
 
     def delta(self, _index: int, delta: Delta) -> bytes | None:
         """Return the events with a piece of the answer; a call is told when it is whole."""
-        events = [self._event_of(change) for change in self._segments.take(delta)]
+        events = [self._event_of(change) for change in delta.changes]
         return b"".join(events) or None
 
     def end(self, generations: Generations) -> bytes:
         """Return the event with all figures."""
         reason = generations.completions[0].finish_reason
-        return _event(**self._done(generations, finish_reason=reason))
+        return _event(**self._done(finish_reason=reason))
 
     def error(self, info: ErrorInfo) -> bytes:
         """Return the event that ends a stream which failed, with the figures so far."""
@@ -90,26 +83,26 @@ class WebChatEncoder:
             # Not by who asked: the server shuts down.
             "aborted": info.type == "unavailable_error",
         }
-        return _event(**(self._done(self.generations, finish_reason=None) | failure))
+        return _event(**(self._done(finish_reason=None) | failure))
 
     def _place(self) -> bytes:
-        place = self.generations.queue_place
+        place = self._generations.queue_place
         if place is None:
             return b""
         return _event(queue_position=place.position, queue_pending=place.n_waiting)
 
-    def _event_of(self, change: Change) -> bytes:
-        segment = change.segment
-        if isinstance(change, Closed) and segment.kind == "call":
-            return _event(tool_calls=[_call(segment)])
-        if isinstance(change, Grown) and segment.kind == "text":
-            return _event(token=change.piece)
-        if isinstance(change, Grown) and segment.kind == "reasoning" and self._shows_thinking:
-            return _event(thinking=change.piece)
+    def _event_of(self, change: PartChange) -> bytes:
+        part = change.part
+        if isinstance(change, PartClosed) and part.kind == "call":
+            return _event(tool_calls=[_call(part)])
+        if isinstance(change, PartGrown) and part.kind == "text":
+            return _event(token=change.text)
+        if isinstance(change, PartGrown) and part.kind == "reasoning" and self._shows_thinking:
+            return _event(thinking=change.text)
         return b""
 
-    def _done(self, generations: Generations, *, finish_reason: str | None) -> dict[str, Any]:
-        usage, timings = generations.usage, generations.timings
+    def _done(self, *, finish_reason: str | None) -> dict[str, Any]:
+        usage, timings = self._generations.usage, self._generations.timings
         elapsed_s = (timings.prompt_ms + timings.predicted_ms) / 1e3
         n_tokens, n_prompt = usage.completion_tokens, usage.prompt_tokens
         return {
@@ -130,12 +123,8 @@ class WebChatEncoder:
         }
 
 
-def _text(segments: Sequence[Segment], kind: str) -> str:
-    return "".join(segment.text for segment in segments if segment.kind == kind)
-
-
-def _call(segment: Segment) -> dict[str, Any]:
-    return {"id": segment.id, "name": segment.name, "arguments": tool_input(segment.text)}
+def _call(part: AnswerPart) -> dict[str, Any]:
+    return {"id": part.id, "name": part.name, "arguments": tool_input(part.text)}
 
 
 def _event(**members: Any) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyllama.field_names import renamed
+from pyllama.field_names import caller_names, spelled
 
 from ..conversation import Conversation
 from ..fields import FieldReader
-from ..openai.parse import one_of
 from ..validation import Schema
 from .messages import MessageReader
 from .sessions import DEFAULT
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 CHAT_FIELDS = FieldReader(Schema(__package__, "chat.json"), ())
 
-# The library's names, and the page's: the first is the one that errors name.
+# The library's names, and the page's: the first is the one that it shows.
 _SPELLINGS = {
     "max_tokens": ("maxTokens",),
     "temperature": ("temperature",),
@@ -39,7 +38,8 @@ _SPELLINGS = {
 }
 _WHOLE = {"max_tokens", "top_k", "seed"}
 _NAMES = {name: spellings[0] for name, spellings in _SPELLINGS.items()} | {
-    "json_schema": "jsonSchema"
+    "json_schema": "jsonSchema",
+    "prompt": "messages",
 }
 
 
@@ -90,12 +90,9 @@ def recommended(llm: Llama) -> dict[str, Any]:
 
 
 def _params(fields: Mapping[str, Any], defaults: GenerationParams) -> GenerationParams:
-    options: dict[str, Any] = {}
-    for name, spellings in _SPELLINGS.items():
-        value = one_of(fields, spellings)
-        if value is not None:
-            options[name] = int(value) if name in _WHOLE else value
+    given, names = spelled(fields, _SPELLINGS)
+    options = {name: int(value) if name in _WHOLE else value for name, value in given.items()}
     if fields.get("newChat"):
         options["cache_prompt"] = False
-    with renamed(_NAMES):
+    with caller_names(names):
         return defaults.with_options(**options)

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import InvalidRequest, Unsupported
+from pyllama.field_names import caller_names, spelled
 from pyllama.params import GenerationParams
 from pyllama.structured import ResponseForm, form_options
 from pyllama.text import CHAT_OPTIONS
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 # Results have no place for log probabilities.
 _PARAMS = set(GenerationParams.names()) - {"logprobs", "prompt_logprobs", "post_sampling_probs"}
 _TEXT_OPTIONS = {"json_schema", "grammar"}
-_ALIASES = {"max_completion_tokens": "max_tokens", "chat_template_kwargs": "template_kwargs"}
+_SPELLINGS = {
+    "max_tokens": ("max_completion_tokens", "max_tokens"),
+    "template_kwargs": ("chat_template_kwargs", "template_kwargs"),
+}
 # They ask for nothing that could be done or left undone.
 _WITHOUT_EFFECT = {
     *("model", "user", "metadata", "store", "service_tier", "safety_identifier"),
@@ -50,7 +54,17 @@ def begin(line: Line, llm: Llama) -> Generation:
     """
     if line.fault is not None:
         raise line.fault
-    fields = _renamed(line.fields)
+    given, names = spelled(line.fields, _SPELLINGS)
+    with caller_names(names):
+        return _begin(_by_library_names(line.fields, given), llm)
+
+
+def _by_library_names(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    spellings = {spelling for known in _SPELLINGS.values() for spelling in known}
+    return {name: value for name, value in fields.items() if name not in spellings} | given
+
+
+def _begin(fields: dict[str, Any], llm: Llama) -> Generation:
     form = ResponseForm.of(fields.pop("response_format", None))
     sources = fields.keys() & {"messages", "prompt"}
     if len(sources) != 1:
@@ -71,19 +85,6 @@ def begin(line: Line, llm: Llama) -> Generation:
     with form_options(form, options) as formed:
         prompt = (llm.chat_prompt if is_chat else llm.text_prompt)(source, **formed)
     return llm.start(prompt, wanted)
-
-
-def _renamed(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields by the library's names."""
-    fields = dict(given)
-    for alias, name in _ALIASES.items():
-        if alias in fields:
-            value = fields.pop(alias)
-            if fields.setdefault(name, value) != value:
-                raise InvalidRequest(
-                    f"{alias} and {name} mean the same and have different values", param=alias
-                )
-    return fields
 
 
 def _typed(name: str, value: Any) -> Any:

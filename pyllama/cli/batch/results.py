@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pyllama.cli.batch.lines import CHAT_URL
+from pyllama.openai_objects import (
+    call_object,
+    chat_choice,
+    message_object,
+    text_choice,
+    usage_object,
+)
 
 if TYPE_CHECKING:
     from pyllama.cli.batch.lines import Line
     from pyllama.errors import PyllamaError
     from pyllama.generation import Generation
-    from pyllama.results import Completion, ToolCall, Usage
+    from pyllama.results import Completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,52 +78,27 @@ def _plain(completion: Completion) -> dict[str, Any]:
     if completion.reasoning:
         found["reasoning"] = completion.reasoning
     if completion.tool_calls:
-        found["tool_calls"] = [_call(call) for call in completion.tool_calls]
+        found["tool_calls"] = [call_object(call) for call in completion.tool_calls]
     return {
         **found,
         "finish_reason": completion.finish_reason,
-        "usage": _usage(completion.usage),
+        "usage": usage_object(completion.usage),
     }
 
 
 def _openai_body(line: Line, completion: Completion, model: str, request_id: str) -> dict[str, Any]:
-    choice: dict[str, Any] = {"index": 0, "logprobs": None}
+    reason = completion.finish_reason
     if line.url == CHAT_URL:
         kind, prefix = "chat.completion", "chatcmpl"
-        choice["message"] = _message(completion)
+        choice = chat_choice(0, message_object(completion), None, reason)
     else:
         kind, prefix = "text_completion", "cmpl"
-        choice["text"] = completion.text
+        choice = text_choice(0, completion.text, None, reason)
     return {
         "id": f"{prefix}-{request_id}",
         "object": kind,
         "created": int(time.time()),
         "model": model,
-        "choices": [{**choice, "finish_reason": completion.finish_reason}],
-        "usage": _usage(completion.usage),
-    }
-
-
-def _message(completion: Completion) -> dict[str, Any]:
-    calls = [_call(call) for call in completion.tool_calls]
-    content = completion.text or (None if calls else "")
-    message: dict[str, Any] = {"role": "assistant", "content": content}
-    if completion.reasoning:
-        message["reasoning_content"] = completion.reasoning
-    if calls:
-        message["tool_calls"] = calls
-    return message
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "choices": [choice],
+        "usage": usage_object(completion.usage),
     }
