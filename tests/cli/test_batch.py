@@ -27,7 +27,9 @@ Captured = pytest.CaptureFixture[str]
 class Slower(FakeLlama):
     """Answers with its prompt, the first ones later than those that follow."""
 
-    def start(self, prompt: FakePrompt, params: GenerationParams) -> FakeGeneration:
+    def start(
+        self, prompt: FakePrompt, params: GenerationParams, *, request_id: str | None = None
+    ) -> FakeGeneration:
         number = int(prompt.source)
         return FakeGeneration(prompt, params, [0.2 / (number + 1), prompt.source], "r")
 

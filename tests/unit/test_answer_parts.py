@@ -98,7 +98,7 @@ def test_limit_cuts_the_last_part_only() -> None:
     """The part that the limit ended is known by that, and one that goes on is not whole."""
     pieces = OutputDelta(reasoning="a"), OutputDelta(content="b")
     for end in ("length", None):
-        answer, _ = said(*pieces, end=end)  # type: ignore[arg-type]
+        answer, _ = said(*pieces, end=end)
         assert [part.is_whole for part in answer.parts] == [True, False]
     answer, delta = said(*pieces)
     assert all(part.is_whole for part in answer.parts)

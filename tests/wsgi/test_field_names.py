@@ -13,7 +13,7 @@ from tests.wsgi.conftest import client_of
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hi"}]
-SAID = {
+SAID: dict[str, dict[str, Any]] = {
     CHAT: {"messages": MESSAGES},
     TEXT: {"prompt": "Hi"},
     "/v1/responses": {"input": "Hi"},

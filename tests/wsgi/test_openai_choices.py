@@ -123,7 +123,7 @@ def test_model_that_cannot_fill_in_says_so(connect: ClientOf) -> None:
     """The refusal names the field, for one prompt and for several."""
 
     class Plain(FakeLlama):
-        def infill_prompt(self, prefix: str, suffix: str, **_options: Any) -> Any:
+        def infill_prompt(self, prefix: Any, suffix: Any, **_options: Any) -> Any:
             raise InvalidRequest("suffix is not supported", param="suffix")
 
     for prompt in ("a", ["a", "b"]):

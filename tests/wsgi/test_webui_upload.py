@@ -319,7 +319,7 @@ def test_a_text_too_long_to_count_is_cut(tmp_path: Path, monkeypatch: pytest.Mon
 class HalfCharacters(FakeLlama):
     """A vocabulary of which each token is a byte, and that writes a space before a text."""
 
-    def tokenize(self, text: str, **_options: bool) -> list[int]:
+    def tokenize(self, text: str, **_options: Any) -> list[int]:
         return list(text.encode())
 
     def detokenize(self, tokens: Any, *, special: bool = False) -> str:

@@ -56,7 +56,7 @@ class ChatEncoder(OpenAIEncoder):
             chat_choice(
                 index,
                 message_object(completion, self._call),
-                self._logprobs and self._logprobs.write(completion.logprobs),
+                None if self._logprobs is None else self._logprobs.write(completion.logprobs),
                 completion.finish_reason,
             )
             for index, completion in enumerate(completions)
