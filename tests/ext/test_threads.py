@@ -78,7 +78,7 @@ def test_sampling_releases_the_gil(
     rows = streams.fill(*((tokens, 0, seq_id) for seq_id in range(4)))
     streams.context.decode(streams.batch)
     samplers = [sampler(model, temperature=1.0, presence_penalty=0.1) for _ in rows]
-    assert ticks(lambda: [sample_rows(streams.context, samplers, rows) for _ in range(5)]) > 4
+    assert ticks(lambda: [sample_rows(streams.context, samplers, rows) for _ in range(50)]) > 4
 
 
 def test_loading_and_states_release_the_gil(
@@ -92,9 +92,13 @@ def test_loading_and_states_release_the_gil(
     vocab = Vocab(streams.model)
     state = save_sequence(streams.context, 0)
     assert ticks(lambda: Model(model_path, Options())) > 10
-    assert ticks(lambda: save_sequence(streams.context, 0)) > 0
-    assert ticks(lambda: restore_sequence(streams.context, 0, state)) > 0
-    assert ticks(lambda: vocab.tokenize("some words and " * 5000)) > 0
+    # So short that on busy cores the other thread may not come to run during one of them.
+    for call in (
+        lambda: save_sequence(streams.context, 0),
+        lambda: restore_sequence(streams.context, 0, state),
+        lambda: vocab.tokenize("some words and " * 5000),
+    ):
+        assert any(ticks(call) > 0 for _ in range(100))
 
 
 @pytest.fixture(scope="module")
