@@ -78,17 +78,10 @@ class Watched:
                 task.run_on(runner or self._runner)
                 yield None
 
-    def collect(self, fold: Callable[[Delta], None] | None = None) -> list[Completion]:
-        """Return the whole answers, each delta given to a fold; raises what :meth:`drain` does."""
-
-        def take(_index: int, delta: Delta) -> bool:
-            if fold is not None:
-                fold(delta)
-            return False
-
-        for last in self.drain(take):
-            if last is not None:
-                take(*last)
+    def collect(self) -> list[Completion]:
+        """Return the whole answers; raises what :meth:`drain` does."""
+        for _ in self.drain(lambda _index, _delta: False):
+            pass
         return self.generations.completions
 
     def close(self) -> None:
