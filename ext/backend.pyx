@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 
-from pyllama._ext.bridge cimport pyl_install_kernels, pyl_quiet_common_log
+from pyllama._ext.bridge cimport pyl_install_kernels, pyl_is_fitting, pyl_quiet_common_log
 from pyllama._ext.ggml cimport (
     GGML_BACKEND_DEVICE_TYPE_ACCEL,
     GGML_BACKEND_DEVICE_TYPE_CPU,
@@ -84,6 +84,8 @@ cdef void _on_log(ggml_log_level level, const char * text, void * user_data) noe
     try:
         if level != GGML_LOG_LEVEL_CONT:
             _last_level = _LEVELS.get(level, logging.DEBUG)
+            if pyl_is_fitting() and level != GGML_LOG_LEVEL_ERROR:
+                _last_level = logging.DEBUG
         message = text.decode("utf-8", "replace").strip()
         # Progress dots come one at a time, as continuations: they say nothing in a log.
         if message.strip("."):

@@ -14,6 +14,7 @@ cdef extern from "bridge.h" nogil:
     void pyl_set_look(pyl_look look)
     int32_t pyl_process_id()
     void pyl_quiet_common_log()
+    bint pyl_is_fitting()
     const char * pyl_install_kernels()
 
     ctypedef struct pyl_options

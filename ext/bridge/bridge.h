@@ -44,6 +44,9 @@ PYL_API int32_t pyl_process_id(void);
 // Silences llama-common's own logger, which writes to the terminal.
 PYL_API void pyl_quiet_common_log(void);
 
+// Whether the calling thread only tries what fits into memory: its log is of no interest, but for errors.
+PYL_API bool pyl_is_fitting(void);
+
 // ---- kernels: ext/kernels, in front of ggml's own ----------------------------------------------
 
 // Gives them their place for as long as the process runs; before the first model is loaded. The

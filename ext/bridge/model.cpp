@@ -37,11 +37,23 @@ void check_cancelled(const pyl_options * options) {
     }
 }
 
+thread_local bool is_fitting = false;
+
+// Marks the thread for as long as it lives.
+struct Fitting {
+    Fitting() { is_fitting = true; }
+    ~Fitting() { is_fitting = false; }
+};
+
 // Compute buffers hold this much of logits to score prompts with, and at most so many rows.
 constexpr uint32_t MAX_SCORE_BYTES = 32 << 20;
 constexpr uint32_t MAX_SCORE_ROWS  = 128;
 
 }  // namespace
+
+bool pyl_is_fitting(void) {
+    return is_fitting;
+}
 
 llama_model * pyl_model_load(pyl_options * options, const char * path, bool is_trial) {
     return pyl::guarded(static_cast<llama_model *>(nullptr), [&] {
@@ -55,6 +67,7 @@ llama_model * pyl_model_load(pyl_options * options, const char * path, bool is_t
             mparams.no_alloc  = true;
             mparams.load_mode = LLAMA_LOAD_MODE_NONE;
         } else if (params.fit_params) {
+            const Fitting fitting;
             common_fit_params(
                 path, &mparams, &options->cparams, params.tensor_split, params.tensor_buft_overrides.data(),
                 params.fit_params_target.data(), params.fit_params_min_ctx, nullptr, GGML_LOG_LEVEL_ERROR);

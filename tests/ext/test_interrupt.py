@@ -57,7 +57,7 @@ def tokenising(model: Model, text: str) -> Work:
 
 WORK: dict[str, Callable[[Model], Work]] = {
     "many messages": lambda model: rendering(model, 10_000),
-    "words": lambda model: tokenising(model, "many words of a text, " * 40_000),
+    "words": lambda model: tokenising(model, "many words of a text, " * 120_000),
     "one word": lambda model: tokenising(model, "x" * 1_000_000),
     "special tokens": lambda model: tokenising(model, "<|im_start|>a<|im_end|>" * 60_000),
 }

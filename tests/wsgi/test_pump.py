@@ -272,16 +272,28 @@ def test_failure_is_the_last_event(pair: Pair) -> None:
             after.join()
 
 
-def test_collecting_is_done_by_the_pump_too() -> None:
+def test_collecting_is_done_by_the_pump_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that is not streamed is taken in by the pump, but for its end."""
     script = ("a", 0.05, "b", 0.05, "c")
     generation = FakeGeneration(FakePrompt((1, 2)), GenerationParams(), script, "id")
     record = RequestRecord("rid", "POST")
-    watched = Watched(FakeGenerations([generation]), ClientWatch({}), record, Pump())
-    threads: list[str] = []
-    (completion,) = watched.collect(lambda _: threads.append(threading.current_thread().name))
+    generations = FakeGenerations([generation])
+    threads: dict[str, set[str]] = {"read": set(), "finish": set()}
+
+    def noted(name: str) -> None:
+        call = getattr(generations, name)
+
+        def noting(*arguments: Any) -> Any:
+            threads[name].add(threading.current_thread().name)
+            return call(*arguments)
+
+        monkeypatch.setattr(generations, name, noting)
+
+    noted("read")
+    noted("finish")
+    (completion,) = Watched(generations, ClientWatch({}), record, Pump()).collect()
     assert completion.text == "abc"
-    assert threads == ["pyllama-pump", "pyllama-pump", threading.current_thread().name]
+    assert threads == {"read": {"pyllama-pump"}, "finish": {threading.current_thread().name}}
 
 
 def test_collecting_notices_a_client_that_left(pair: Pair) -> None:
