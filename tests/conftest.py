@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,16 +23,6 @@ def pytest_configure() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run the whole suite on up to four processes, since it waits a lot, and a part of it on one.
-
-    Many tests start servers that compute on two cores; so it is no more than there are cores.
-    """
-    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min(os.cpu_count() or 1, 4) if is_whole else 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

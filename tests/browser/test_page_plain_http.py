@@ -90,7 +90,7 @@ def test_a_file_is_attached(plain: ChatPage, tmp_path: Path) -> None:
     path.write_text("Cats are small.", "utf-8")
     plain.attach(path)
     with plain.page.expect_request("**/api/chat") as sent:
-        plain.ask("What are cats?")
+        plain.write("What are cats?")
     assert "Cats are small." in str(sent.value.post_data)
 
 
